@@ -1,0 +1,1 @@
+"""Pure code of the project: no Ansible import, Python 3.9 syntax, runs on controller and hosts."""

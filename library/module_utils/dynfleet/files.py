@@ -1,0 +1,86 @@
+"""A set of files and directories: compare with the disk, write what differs."""
+
+from __future__ import annotations
+
+import glob
+import grp
+import os
+import pwd
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any, Mapping, Optional, Sequence
+
+
+def read(path: str) -> Optional[bytes]:
+    """Content of a regular file, or None where there is none."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def owner_ids(owner: str, group: str) -> tuple[int, int]:
+    """Numeric ids of two names. Raises KeyError naming the one that does not exist."""
+    return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+
+
+def attributes_differ(path: str, item: Mapping[str, Any]) -> bool:
+    """Whether owner, group or mode on disk are not the wanted ones."""
+    try:
+        info = Path(path).stat()
+    except FileNotFoundError:
+        return True
+    try:
+        ids = owner_ids(item["owner"], item["group"])
+    except KeyError:  # not there yet in check mode: it will be made
+        return True
+    return (info.st_uid, info.st_gid) != ids or stat.S_IMODE(info.st_mode) != int(item["mode"], 8)
+
+
+def stale_files(patterns: Sequence[str], keep: Sequence[str]) -> list[str]:
+    """Files that match a pattern and are not wanted."""
+    found = {path for pattern in patterns for path in glob.glob(pattern)}
+    return sorted(found - set(keep))
+
+
+def make_directory(item: Mapping[str, Any]) -> None:
+    """Make a directory with its parents and give it owner, group and mode."""
+    path = Path(item["path"])
+    path.mkdir(parents=True, exist_ok=True)
+    os.chown(path, *owner_ids(item["owner"], item["group"]))
+    path.chmod(int(item["mode"], 8))
+
+
+def write(item: Mapping[str, Any]) -> None:
+    """Replace a file in one step: a reader sees the old content or the new, never a part.
+
+    Owner and mode are set before the name appears, so that a secret is never readable by others.
+    """
+    path = Path(item["path"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(item["content"].encode())
+            os.fchown(stream.fileno(), *owner_ids(item["owner"], item["group"]))
+            os.fchmod(stream.fileno(), int(item["mode"], 8))
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def diff_entry(item: Mapping[str, Any], before: Optional[bytes]) -> dict[str, str]:
+    """One entry of Ansible's ``diff`` for a file; a secret's content is withheld."""
+    old, new = (before or b"").decode("utf-8", "replace"), item["content"]
+    if item["secret"]:
+        old, new = "" if before is None else "(old content withheld)\n", "(content withheld)\n"
+    return {
+        "before": old,
+        "after": new,
+        "before_header": item["path"] if before is not None else f"{item['path']} (absent)",
+        "after_header": item["path"],
+    }

@@ -1,0 +1,77 @@
+"""What systemd says of units, and what to do about it: pure functions over text and dicts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Mapping, Optional, Sequence
+
+SHOW_PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "MainPID",
+    "NRestarts",
+    "NeedDaemonReload",
+    "UnitFileState",
+    "ExecMainStartTimestamp",
+)
+
+
+def parse_show(text: str) -> dict[str, dict[str, str]]:
+    """Read ``systemctl show -p ... UNIT...``: one block of key=value lines a unit.
+
+    Returns a dict by unit name (its ``Id``).
+    """
+    units: dict[str, dict[str, str]] = {}
+    for block in text.split("\n\n"):
+        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if pairs.get("Id"):
+            units[pairs["Id"]] = pairs
+    return units
+
+
+def fingerprint(parts: Mapping[str, bytes], salt: str) -> str:
+    """Digest of a unit's inputs.
+
+    parts: content by path, of every file that the process is started from.
+    salt: what else decides the process (release id, package version).
+    Returns 16 hexadecimal digits: enough to tell states apart, short enough to read.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(parts):
+        digest.update(f"{path}\0{hashlib.sha256(parts[path]).hexdigest()}\n".encode())
+    digest.update(f"salt\0{salt}".encode())
+    return digest.hexdigest()[:16]
+
+
+def running_fingerprint(environ: bytes) -> Optional[str]:
+    """The fingerprint in a process environment (``/proc/PID/environ``), or None."""
+    for entry in environ.split(b"\0"):
+        if entry.startswith(b"DYNAMO_FINGERPRINT="):
+            return entry.split(b"=", 1)[1].decode("ascii", "replace")
+    return None
+
+
+def action(active_state: str, have: Optional[str], want: Optional[str]) -> str:
+    """What a unit needs: ``none``, ``start``, ``wait`` or ``restart``.
+
+    want None: the unit has no process of its own (a target).
+    """
+    if active_state in ("activating", "reloading"):
+        return "wait"
+    if active_state != "active":
+        return "start"
+    if want is None or have == want:
+        return "none"
+    return "restart"
+
+
+def stale_instances(known: Sequence[str], wanted: Sequence[str], template: str) -> list[str]:
+    """Instances of ``template`` (``name@``) that systemd knows and the plan does not."""
+    keep = set(wanted)
+    return sorted(
+        {unit for unit in known if unit.startswith(template) and unit.endswith(".service")}
+        - keep
+        - {f"{template}.service"}
+    )
