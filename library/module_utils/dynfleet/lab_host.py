@@ -1,0 +1,262 @@
+"""One lab host: its disk, its files, its boot and its end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Optional, Sequence
+
+from ansible.module_utils.dynfleet import lab_host_files as texts
+from ansible.module_utils.dynfleet import lab_processes as processes
+from ansible.module_utils.dynfleet.lab import Host, Lab
+from ansible.module_utils.dynfleet.lab_host_files import File
+from ansible.module_utils.dynfleet.lab_machine import LabError, mounts_below, run, unmount_below
+
+SYSTEMD = Path("/run/systemd/system")
+
+
+class LabHost:
+    """A host by name. What it was made with lies in its record."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab = lab
+        self.name = name
+        self.directory = Path(lab.directory) / "hosts" / name
+        self.root = self.directory / "root"
+        self.archives = Path(lab.cache) / "apt" / "hosts" / lab.bridge / name
+        self.argument = texts.root_argument(str(self.root))
+        self.group = f"{lab.bridge}/{name}"
+
+    def record(self) -> dict[str, Any]:
+        """Suite, cached root and command that the host was made with."""
+        with suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads((self.directory / "record.json").read_text())
+            return found
+        return {}
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        path = self.directory / "record.json"
+        path.with_suffix(".new").write_text(json.dumps(record))
+        path.with_suffix(".new").replace(path)
+
+    def pool(self, suite: str) -> Path:
+        """Packages that hosts of the suite downloaded before."""
+        return Path(self.lab.cache) / "apt" / "pool" / suite
+
+    def process(self) -> Optional[int]:
+        """The host's nspawn."""
+        for pid in processes.with_argument(self.argument):
+            if processes.arguments(pid)[:1] == ["systemd-nspawn"]:
+                return pid
+        return None
+
+    def mounted(self) -> bool:
+        return mounts_below(self.root) == [str(self.root)]
+
+    def keys(self) -> tuple[bytes, bytes]:
+        """The host's ssh key, made on first use."""
+        key = self.directory / "ssh_host_ed25519_key"
+        if not key.with_suffix(".pub").exists():
+            make_key(key, f"root@{self.name}")
+        return key.read_bytes(), key.with_suffix(".pub").read_bytes()
+
+    def stop(self) -> bool:
+        """Power off hard, keep the disk; whether it was running."""
+        was_running = bool(processes.with_argument(self.argument))
+        processes.kill_argument(self.argument)
+        for group in processes.control_groups(self.group):
+            was_running = was_running or group.exists()
+            processes.clear_control_group(group)
+        if SYSTEMD.is_dir():
+            self.leave_unit()
+        return was_running
+
+    def leave_unit(self) -> None:
+        """Wait until the service is gone, and with it every process of the host."""
+        unit = f"{self.lab.machine(self.name)}.service"
+        subprocess.run(["systemctl", "stop", unit], capture_output=True, timeout=60, check=False)
+
+    def remove(self) -> bool:
+        """End the host and delete its disk; whether there was something."""
+        found = self.stop() or self.directory.exists()
+        self.keep_packages()
+        unmount_below(self.directory)
+        processes.remove_tree(self.directory)
+        processes.remove_tree(self.archives)
+        return found
+
+    def keep_packages(self) -> None:
+        """Give the packages that the host downloaded to those that come after it.
+
+        One directory for all would make them wait for each other: apt locks it.
+        """
+        suite = self.record().get("suite")
+        if not suite or not self.archives.is_dir():
+            return
+        pool = self.pool(suite)
+        pool.mkdir(parents=True, exist_ok=True)
+        for package in self.archives.glob("*.deb"):
+            with suppress(FileExistsError):
+                os.link(package, pool / package.name)
+
+    def take_packages(self, suite: str) -> None:
+        self.archives.mkdir(parents=True, exist_ok=True)
+        for package in self.pool(suite).glob("*.deb"):
+            with suppress(FileExistsError):
+                os.link(package, self.archives / package.name)
+
+    def mount(self, cached_root: str) -> None:
+        """The host's disk: a writable layer over the cached root."""
+        unmount_below(self.root)
+        for name in ("upper", "work", "root"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        options = f"lowerdir={cached_root},upperdir={self.directory}/upper,"
+        options += f"workdir={self.directory}/work"
+        try:
+            run("mount", "-t", "overlay", "overlay", "-o", options, str(self.root))
+        except LabError as error:
+            raise LabError(
+                f"{error}\nThe kernel needs overlayfs (modprobe overlay), and lab_dir "
+                f"{self.lab.directory} a file system that it takes as its upper layer "
+                "(ext4 or xfs, not another overlay)"
+            ) from None
+
+    def path(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def differing(self, files: dict[str, File]) -> list[str]:
+        """Files of a mounted host that are not as wanted."""
+        return [path for path, wanted in files.items() if not same(self.path(path), wanted)]
+
+    def write(self, files: dict[str, File], paths: Sequence[str]) -> None:
+        for path in paths:
+            replace(self.path(path), files[path])
+
+    def boot(self, host: Host, files: dict[str, File], cached_root: str) -> None:
+        """Mount the disk, write the files and start; ssh answers some seconds later."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.take_packages(host.suite)
+        command = self.command(host)
+        # Recorded first: a half-made host is still known as one of this suite and root.
+        record = {"suite": host.suite, "root": cached_root, "command": digest(command)}
+        self.write_record(record)
+        self.mount(cached_root)
+        self.write(files, self.differing(files))
+        if SYSTEMD.is_dir():
+            run(*texts.unit_command(self.lab, host, command))
+        else:
+            self.supervise(command)
+
+    def command(self, host: Host) -> list[str]:
+        return texts.nspawn_command(self.lab, host, str(self.root), str(self.archives))
+
+    def supervise(self, command: Sequence[str]) -> None:
+        """Start nspawn under a shell that outlives this run."""
+        groups = processes.control_groups(self.group)
+        if not groups:
+            raise LabError(
+                "no control groups of version 2 are mounted: "
+                "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified"
+            )
+        for group in groups:
+            group.mkdir(parents=True, exist_ok=True)
+        joined = " ".join(map(str, groups))
+        with (self.directory / "console.log").open("wb") as log:
+            subprocess.Popen(
+                ["sh", "-c", texts.SUPERVISOR, "lab-supervisor", joined, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=texts.nspawn_environment(),
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def answers(self, address: str) -> bool:
+        """Whether sshd says its name."""
+        try:
+            with socket.create_connection((address, 22), timeout=1) as peer:
+                peer.settimeout(2)
+                return peer.recv(8).startswith(b"SSH-")
+        except OSError:
+            return False
+
+    def wait(self, address: str, timeout: int) -> None:
+        """Wait for ssh."""
+        begin = time.monotonic()
+        while not self.answers(address):
+            waited = time.monotonic() - begin
+            if waited > 3 and not processes.with_argument(self.argument):
+                raise LabError(f"{self.name} ended while booting. {self.last_words()}")
+            if waited > timeout:
+                raise LabError(
+                    f"{self.name}: no ssh on {address}:22 within {timeout} s. {self.last_words()}"
+                )
+            time.sleep(0.05)
+
+    def last_words(self) -> str:
+        """The end of the console."""
+        if SYSTEMD.is_dir():
+            unit = self.lab.machine(self.name)
+            return f"See journalctl --unit {unit}"
+        log = self.directory / "console.log"
+        lines = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
+        return f"The end of {log}:\n" + "\n".join(lines)
+
+    def port(self) -> Optional[str]:
+        """The host's interface on the machine's side."""
+        pid = self.process()
+        init = processes.child(pid) if pid else None
+        if init is None:
+            return None
+        link = Path(f"/proc/{init}/root/sys/class/net/host0/iflink")
+        with suppress(OSError):
+            index = link.read_text()
+            for entry in Path("/sys/class/net").iterdir():
+                if (entry / "ifindex").read_text() == index:
+                    return entry.name
+        return None
+
+
+def digest(command: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(command).encode()).hexdigest()
+
+
+def make_key(path: Path, comment: str) -> None:
+    """A fresh ed25519 key; a half-made one is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
+
+
+def same(path: Path, wanted: File) -> bool:
+    """Whether a file is as wanted; a link never is."""
+    try:
+        info = path.lstat()
+    except FileNotFoundError:
+        return wanted.content is None
+    if wanted.content is None or not stat.S_ISREG(info.st_mode):
+        return False
+    return stat.S_IMODE(info.st_mode) == wanted.mode and path.read_bytes() == wanted.content
+
+
+def replace(path: Path, wanted: File) -> None:
+    """Write or remove a file. A link in its place is replaced, not followed: it would lead
+    out of the host's disk."""
+    if wanted.content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(wanted.content)
+    Path(name).chmod(wanted.mode)
+    Path(name).replace(path)
