@@ -89,7 +89,7 @@ options:
           read_only:
             description: Whether the host may only read it.
             type: bool
-            default: true
+            default: false
   timeout:
     description: Seconds that a host may take until ssh answers.
     type: int
@@ -138,16 +138,18 @@ seconds:
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.lab_fleet import Fleet
-from ansible.module_utils.dynfleet.lab_machine import LabError
+from ansible.module_utils.dynfleet import lab_spec
+from ansible.module_utils.dynfleet.lab_fleet import Actions, Fleet
+from ansible.module_utils.dynfleet.lab_machine import LabError, lock_directory
 
 BIND_OPTIONS: dict[str, Any] = {
     "path": {"type": "str", "required": True},
     "source": {"type": "str", "required": True},
-    "read_only": {"type": "bool", "default": True},
+    "read_only": {"type": "bool", "default": False},
 }
 HOST_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -156,6 +158,48 @@ HOST_OPTIONS: dict[str, Any] = {
     "topology": {"type": "path"},
     "binds": {"type": "list", "elements": "dict", "options": BIND_OPTIONS},
 }
+
+
+def recorded(params: dict[str, Any]) -> Fleet:
+    """The lab that is there."""
+    spec = lab_spec.recorded(params["lab_dir"])
+    if spec is None:
+        raise LabError(f"there is no lab in {params['lab_dir']}; playbooks/lab_up.yml makes it")
+    return Fleet(spec, params["timeout"])
+
+
+def check(params: dict[str, Any]) -> Actions:
+    """What would be done."""
+    if params["state"] == "absent":
+        spec = lab_spec.remaining(params)
+        return Fleet(spec, params["timeout"]).remains() if spec else {}
+    if params["state"] == "present":
+        spec = lab_spec.wanted(params)
+        if lab_spec.recorded(params["lab_dir"]):
+            return Fleet(spec, params["timeout"]).differences()
+        # The machine may not even have the commands to look further.
+        return {"lab": ["make"], **{host.name: ["boot"] for host in spec.hosts}}
+    fleet = recorded(params)
+    return {host.name: [params["state"]] for host in fleet.spec.chosen(params["names"])}
+
+
+def apply(params: dict[str, Any]) -> Actions:
+    """Bring the lab to the state, alone."""
+    if params["state"] == "absent":
+        spec = lab_spec.remaining(params)
+        if spec is None or not Fleet(spec, params["timeout"]).remains():
+            return {}
+    lock = lock_directory(Path(params["lab_dir"]))
+    try:
+        if params["state"] == "absent" and spec:
+            return Fleet(spec, params["timeout"]).down()
+        if params["state"] == "present":
+            return Fleet(lab_spec.wanted(params), params["timeout"]).up()
+        fleet = recorded(params)
+        hosts = fleet.spec.chosen(params["names"])
+        return fleet.stop(hosts) if params["state"] == "stopped" else fleet.restart(hosts)
+    finally:
+        os.close(lock)
 
 
 def main() -> None:
@@ -185,9 +229,10 @@ def main() -> None:
             msg=f"the lab needs root, this is uid {os.geteuid()}: it mounts, bridges and boots. "
             "Run the playbook as root, for example with sudo --preserve-env"
         )
+    # What is written into a host is read by its users.
+    os.umask(0o022)
     try:
-        fleet = Fleet(module.params, module.check_mode)
-        actions = fleet.apply(module.params["state"])
+        actions = check(module.params) if module.check_mode else apply(module.params)
     except (LabError, subprocess.TimeoutExpired, TimeoutError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(

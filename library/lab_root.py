@@ -25,12 +25,16 @@ options:
     description: Directory of the cache; the roots lie in C(roots/) below it.
     type: path
     required: true
+  state:
+    description: V(absent) removes the whole cache, and refuses while a lab host lives on it.
+    type: str
+    choices: [present, absent]
+    default: present
   suites:
-    description: Suites that are needed.
+    description: Suites that are needed. Required with V(present).
     type: list
     elements: str
     choices: [bookworm, trixie]
-    required: true
 """
 
 EXAMPLES = r"""
@@ -38,24 +42,29 @@ EXAMPLES = r"""
   lab_root:
     cache_dir: /var/cache/dynamo-lab
     suites: [bookworm, trixie]
+
+- name: Give the disk space back
+  lab_root:
+    cache_dir: /var/cache/dynamo-lab
+    state: absent
 """
 
 RETURN = r"""
 roots:
   description: Directory of each suite's root.
   type: dict
-  returned: always
+  returned: with O(state=present)
   sample: {bookworm: /var/cache/dynamo-lab/roots/bookworm-0123456789ab}
 missing:
   description: Suites whose root was not in the cache.
   type: list
   elements: str
-  returned: always
+  returned: with O(state=present)
 own_certificates:
   description: How many authorities the machine trusts beyond its distribution's; the roots trust
     them too.
   type: int
-  returned: always
+  returned: with O(state=present)
 """
 
 import os
@@ -121,22 +130,10 @@ def build(suite: str, final: Path, certificates: dict[str, str]) -> None:
         os.close(lock)
 
 
-def main() -> None:
-    """Entry point."""
-    module = AnsibleModule(
-        argument_spec={
-            "cache_dir": {"type": "path", "required": True},
-            "suites": {
-                "type": "list",
-                "elements": "str",
-                "choices": list(pure.SUITES),
-                "required": True,
-            },
-        },
-        supports_check_mode=True,
-    )
+def present(module: AnsibleModule, cache: Path) -> None:
+    """Build what is missing."""
     certificates = own_certificates()
-    directory = Path(module.params["cache_dir"]) / "roots"
+    directory = cache / "roots"
     roots = {
         suite: directory / pure.root_name(suite, certificates)
         for suite in sorted(set(module.params["suites"]))
@@ -144,17 +141,54 @@ def main() -> None:
     missing = [suite for suite, root in roots.items() if not root.is_dir()]
     if missing and not module.check_mode:
         directory.mkdir(parents=True, exist_ok=True)
-        try:
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda suite: build(suite, roots[suite], certificates), missing))
-        except (LabError, subprocess.TimeoutExpired) as error:
-            module.fail_json(msg=str(error))
+        # Setuid programs lie below: not for the machine's own users.
+        directory.chmod(0o700)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda suite: build(suite, roots[suite], certificates), missing))
     module.exit_json(
         changed=bool(missing),
         roots={suite: str(root) for suite, root in roots.items()},
         missing=missing,
         own_certificates=len(certificates),
     )
+
+
+def absent(module: AnsibleModule, cache: Path) -> None:
+    """Remove the cache."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    if users := [line.split()[4] for line in mounts if f"lowerdir={cache}/" in line]:
+        raise LabError(
+            f"{cache} is in use by {', '.join(users)}: take these labs down first, "
+            "or leave the cache (lab_purge_cache: false)"
+        )
+    found = cache.is_dir()
+    if found and not module.check_mode:
+        unmount_below(cache)
+        shutil.rmtree(cache)
+    module.exit_json(changed=found)
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "cache_dir": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "suites": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(pure.SUITES),
+            },
+        },
+        required_if=[("state", "present", ("suites",))],
+        supports_check_mode=True,
+    )
+    os.umask(0o022)
+    act = present if module.params["state"] == "present" else absent
+    try:
+        act(module, Path(module.params["cache_dir"]))
+    except (LabError, subprocess.TimeoutExpired) as error:
+        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import hashlib
 import ipaddress
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any
 
 SUITES = ("bookworm", "trixie")
 MOST_HOSTS = 16
@@ -83,7 +84,7 @@ class Host:
     name: str
     address: str
     suite: str
-    topology: Optional[str] = None
+    topology: str | None = None
     binds: tuple[Bind, ...] = ()
 
 
@@ -194,7 +195,7 @@ def nameservers(text: str) -> list[str]:
     return re.findall(r"^\s*nameserver\s+(\S+)", text, re.MULTILINE)
 
 
-def usable_resolver(texts: Sequence[str]) -> Optional[str]:
+def usable_resolver(texts: Sequence[str]) -> str | None:
     """The first resolv.conf that works from another host: it names no loopback server."""
     for text in texts:
         servers = nameservers(text)
@@ -230,6 +231,19 @@ table {table} {{
   }}
 }}
 """
+
+
+def has_table(ruleset: Mapping[str, Any], lab: Lab) -> bool:
+    """Whether the lab's table is there."""
+    tables = [item["table"] for item in ruleset.get("nftables", []) if "table" in item]
+    return any((t["family"], t["name"]) == ("ip", lab.bridge) for t in tables)
+
+
+def has_nat(ruleset: Mapping[str, Any], lab: Lab) -> bool:
+    """Whether it has its rule for the lab's subnet."""
+    rules = [item["rule"] for item in ruleset.get("nftables", []) if "rule" in item]
+    own = [json.dumps(r["expr"]) for r in rules if (r["family"], r["table"]) == ("ip", lab.bridge)]
+    return any("masquerade" in text and lab.subnet.split("/")[0] in text for text in own)
 
 
 def blocking_chains(ruleset: Mapping[str, Any]) -> list[tuple[str, str, str]]:

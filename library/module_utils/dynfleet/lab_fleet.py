@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Callable
 
 from ansible.module_utils.dynfleet import lab as pure
 from ansible.module_utils.dynfleet import lab_host_files as texts
-from ansible.module_utils.dynfleet.lab import Host, Lab
-from ansible.module_utils.dynfleet.lab_host import LabHost, digest, make_key, replace
+from ansible.module_utils.dynfleet import lab_processes as processes
+from ansible.module_utils.dynfleet.lab import Host
+from ansible.module_utils.dynfleet.lab_host import LabHost, make_key
 from ansible.module_utils.dynfleet.lab_host_files import File, Surroundings
-from ansible.module_utils.dynfleet.lab_machine import (
-    LabError,
-    Network,
-    default_mtu,
-    lock_directory,
-    run,
-    unmount_below,
-)
+from ansible.module_utils.dynfleet.lab_machine import LabError, default_mtu, run, unmount_below
+from ansible.module_utils.dynfleet.lab_network import Network
+from ansible.module_utils.dynfleet.lab_spec import Spec, record_path
+from ansible.module_utils.dynfleet.lab_write import replace, same
 
 # The second is what systemd-resolved really asks, where the first names its stub.
 RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
@@ -33,151 +30,82 @@ Actions = dict[str, list[str]]
 
 
 class Fleet:
-    """One lab, from module parameters (present) or from its own record (the other states)."""
+    """One lab and its hosts."""
 
-    def __init__(self, params: Mapping[str, Any], check_mode: bool) -> None:
-        self.check_mode = check_mode
-        self.timeout: int = params["timeout"]
-        self.roots: dict[str, str] = params["roots"] or {}
-        self.names: list[str] = params["names"]
-        self.directory = Path(params["lab_dir"])
-        self.record_path = self.directory / "lab.json"
-        self.record = self.read_record()
-        self.hosts = [pure.host_from(item) for item in params["hosts"] or []]
-        self.lab: Optional[Lab] = None
-        if params["state"] == "present":
-            found = pure.lab_problems(params["bridge"], params["subnet"])
-            if not found:
-                self.lab = self.wanted_lab(params)
-                found = pure.host_problems(self.lab, self.hosts)
-                found += [
-                    f"{host.name}: lab_topology {host.topology} is not a file"
-                    for host in self.hosts
-                    if host.topology and not Path(host.topology).is_file()
-                ]
-            if found:
-                raise LabError("The lab cannot be made:\n- " + "\n- ".join(found))
-        elif self.record:
-            self.lab = Lab(directory=str(self.directory), **self.record["lab"])
-            self.hosts = [pure.host_from(item) for item in self.record["hosts"]]
-            self.roots = self.record["roots"]
-
-    def wanted_lab(self, params: Mapping[str, Any]) -> Lab:
-        lab = Lab(params["bridge"], params["subnet"], str(self.directory), params["cache_dir"])
-        if self.record and self.record["lab"] != self.identity(lab):
-            raise LabError(
-                f"the lab in {self.directory} was made as {self.record['lab']}, wanted is "
-                f"{self.identity(lab)}: take it down first, or set lab_dir to another directory"
-            )
-        return lab
-
-    def identity(self, lab: Lab) -> dict[str, str]:
-        return {"bridge": lab.bridge, "subnet": lab.subnet, "cache": lab.cache}
-
-    def read_record(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            found: dict[str, Any] = json.loads(self.record_path.read_text())
-            return found
-        return {}
-
-    def apply(self, state: str) -> Actions:
-        """Bring the lab to a state; what was done, or in check mode would be."""
-        if self.lab is None:
-            if state == "absent":
-                return {}
-            raise LabError(f"there is no lab in {self.directory}; playbooks/lab_up.yml makes it")
-        if self.check_mode:
-            return self.plan(self.lab, state)
-        lock = lock_directory(self.directory)
-        try:
-            return {
-                "present": self.present,
-                "absent": self.absent,
-                "stopped": self.power,
-                "restarted": self.power,
-            }[state](self.lab, state)
-        finally:
-            os.close(lock)
-
-    def plan(self, lab: Lab, state: str) -> Actions:
-        """What a state needs, in words."""
-        if state == "absent":
-            return {"lab": [f"remove {self.directory}"]}
-        if state != "present":
-            return {host.name: [state] for host in self.chosen()}
-        if not self.record:
-            return {"lab": ["network"], **{host.name: ["boot"] for host in self.hosts}}
-        actions = self.differences(lab, self.surroundings())
-        return {"lab": Network(lab).pending(), **actions}
-
-    def chosen(self) -> list[Host]:
-        known = [host.name for host in self.hosts]
-        if unknown := sorted(set(self.names) - set(known)):
-            raise LabError(
-                f"{', '.join(unknown)}: no host of the lab, which has {', '.join(known)}"
-            )
-        return [host for host in self.hosts if not self.names or host.name in self.names]
+    def __init__(self, spec: Spec, timeout: int) -> None:
+        self.spec = spec
+        self.timeout = timeout
+        self.lab = spec.lab
+        self.network = Network(spec.lab)
+        self.directory = Path(spec.lab.directory)
+        self.ssh = self.directory / "ssh"
 
     def surroundings(self) -> Surroundings:
         """What the hosts take over from the machine."""
-        assert self.lab is not None
         resolver = pure.usable_resolver([p.read_text() for p in RESOLVERS if p.is_file()])
         if resolver is None:
             raise LabError(
                 "/etc/resolv.conf names only servers on loopback, which lab hosts cannot reach: "
                 "name a server there that has an address of its own"
             )
-        key = self.directory / "ssh" / "id_ed25519"
-        public = key.with_suffix(".pub")
-        if not public.exists() and not self.check_mode:
-            key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            make_key(key, f"lab {self.lab.bridge}")
-        names = [host.name for host in self.hosts]
+        key = self.ssh / "id_ed25519.pub"
+        names = [host.name for host in self.spec.hosts]
         added = "usr/local/share/ca-certificates"
         return Surroundings(
             resolver=resolver,
             mtu=default_mtu(),
             proxies=pure.proxy_environment(os.environ, self.lab, names),
             own_certificates=any(
-                any((Path(root) / added).glob("*.crt")) for root in self.roots.values()
+                any((Path(root) / added).glob("*.crt")) for root in self.spec.roots.values()
             ),
-            authorized_key=public.read_text() if public.exists() else "",
+            authorized_key=key.read_text() if key.exists() else "",
         )
 
-    def files(self, lab: Lab, host: Host, around: Surroundings) -> dict[str, File]:
+    def files(self, host: Host, around: Surroundings) -> dict[str, File]:
         topology = Path(host.topology).read_bytes() if host.topology else None
-        keys = LabHost(lab, host.name).keys()
-        return texts.host_files(lab, host, self.hosts, around, keys, topology)
+        keys = LabHost(self.lab, host.name).keys()
+        return texts.host_files(
+            self.lab, host, self.spec.hosts, around=around, host_key=keys, topology=topology
+        )
 
-    def differences(self, lab: Lab, around: Surroundings) -> Actions:
-        """What each host needs: one word, or the files to write; hosts that are no longer named
-        are to be removed."""
-        actions: Actions = {}
-        ports = Network(lab).ports()
-        for host in self.hosts:
-            guest = LabHost(lab, host.name)
-            record = guest.record()
-            if record and (record["suite"] != host.suite or not Path(record["root"]).is_dir()):
-                actions[host.name] = ["make anew"]
-            elif not record or guest.process() is None or not guest.mounted():
-                actions[host.name] = ["boot"]
-            else:
-                files = self.files(lab, host, around)
-                differing = guest.differing(files)
-                if record["command"] != digest(guest.command(host)) or any(
-                    files[path].boot for path in differing
-                ):
-                    actions[host.name] = ["restart"]
-                else:
-                    attach = [] if guest.port() in ports else ["attach to the bridge"]
-                    actions[host.name] = attach + [f"write {path}" for path in differing]
+    def present_names(self) -> list[str]:
+        """Hosts of which there is something: a directory, or a process without one."""
         hosts = self.directory / "hosts"
-        present = [entry.name for entry in hosts.iterdir()] if hosts.is_dir() else []
-        known = {host.name for host in self.hosts}
-        return {**actions, **{name: ["remove"] for name in sorted(set(present) - known)}}
+        names = {entry.name for entry in hosts.iterdir()} if hosts.is_dir() else set()
+        prefix = texts.root_argument(f"{hosts}/")
+        found = processes.arguments_with_prefix(prefix)
+        return sorted(names | {argument[len(prefix) :].split("/")[0] for argument in found})
 
-    def check_space(self, lab: Lab) -> None:
-        for name in (lab.directory, lab.cache):
+    def differences(self) -> Actions:
+        """What is to be done, in words: for the network, and for each host."""
+        around = self.surroundings()
+        actions = {"lab": self.network.pending()}
+        ports = self.network.ports()
+        for host in self.spec.hosts:
+            actions[host.name] = self.host_differences(host, around, ports)
+        stale = set(self.present_names()) - set(actions)
+        return {**actions, **{name: ["remove"] for name in sorted(stale)}}
+
+    def host_differences(self, host: Host, around: Surroundings, ports: set[str]) -> list[str]:
+        guest = LabHost(self.lab, host.name)
+        record = guest.record()
+        if guest.has_disk() and not (
+            # A disk is a layer over one root: over another it is nonsense.
+            record and record["suite"] == host.suite and Path(record["root"]).is_dir()
+        ):
+            return ["make anew"]
+        if not record or guest.process() is None or not guest.mounted():
+            return ["boot"]
+        files = self.files(host, around)
+        differing = [path for path, file in files.items() if not same(guest.path(path), file)]
+        needs_boot = guest.command_changed(host) or any(files[path].boot for path in differing)
+        if needs_boot or not guest.supervised():
+            return ["restart"]
+        attach = [] if guest.port() in ports else ["attach to the bridge"]
+        return attach + [f"write {path}" for path in differing]
+
+    def check_space(self) -> None:
+        for name in (self.lab.directory, self.lab.cache):
             free = shutil.disk_usage(name).free
             if free < LEAST_FREE:
                 raise LabError(
@@ -185,91 +113,100 @@ class Fleet:
                     "make room, or set lab_dir and lab_cache_dir to another disk"
                 )
 
-    def present(self, lab: Lab, _state: str) -> Actions:
+    def up(self) -> Actions:
         """All hosts as wanted, running and answering."""
-        network = Network(lab)
-        network.check()
-        self.check_space(lab)
-        around = self.surroundings()
-        (self.directory / "ssh" / "cp").mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.write_record(lab)
-        pending = network.pending()
-        if pending:
-            network.repair()
-        actions = self.differences(lab, around)
+        self.network.check()
+        self.check_space()
+        (self.ssh / "cp").mkdir(parents=True, exist_ok=True)
+        (self.directory / "hosts").mkdir(exist_ok=True)
+        for private in (self.ssh, self.directory / "hosts"):
+            private.chmod(0o700)
+        if not (self.ssh / "id_ed25519.pub").exists():
+            make_key(self.ssh / "id_ed25519", f"lab {self.lab.bridge}")
+        self.spec.save()
+        actions = self.differences()
+        if actions["lab"]:
+            self.network.repair()
         for name in [name for name, steps in actions.items() if steps == ["remove"]]:
-            LabHost(lab, name).remove()
-        self.write_known_hosts(lab)
-        with ThreadPoolExecutor(max_workers=pure.MOST_HOSTS) as pool:
-            list(pool.map(lambda h: self.settle(lab, h, around, actions[h.name]), self.hosts))
-        return {"lab": pending, **actions}
-
-    def settle(self, lab: Lab, host: Host, around: Surroundings, steps: list[str]) -> None:
-        """Do what one host needs."""
-        guest = LabHost(lab, host.name)
-        if steps == ["make anew"]:
-            guest.remove()
-            self.write_known_hosts(lab)
-        if steps in (["make anew"], ["boot"], ["restart"]):
-            guest.stop()
-            root = guest.record().get("root") or self.roots[host.suite]
-            guest.boot(host, self.files(lab, host, around), root)
-        else:
-            files = self.files(lab, host, around)
-            if "attach to the bridge" in steps and (port := guest.port()):
-                run("ip", "link", "set", port, "master", lab.bridge)
-            guest.write(files, guest.differing(files))
-        guest.wait(host.address, self.timeout)
-
-    def write_record(self, lab: Lab) -> None:
-        """Enough to stop, boot and remove the lab without its inventory."""
-        hosts = [
-            {**vars(host), "binds": [vars(bind) for bind in host.binds]} for host in self.hosts
-        ]
-        record = {"lab": self.identity(lab), "hosts": hosts, "roots": self.roots}
-        content = json.dumps(record, indent=1).encode()
-        if record != self.record:
-            replace(self.record_path, File(content))
-
-    def write_known_hosts(self, lab: Lab) -> None:
-        lines = ""
-        for host in self.hosts:
-            public = LabHost(lab, host.name).keys()[1].decode().rsplit(" ", 1)[0]
-            lines += f"{host.name},{host.address} {public}\n"
-        path = self.directory / "ssh" / "known_hosts"
-        if not path.exists() or path.read_text() != lines:
-            replace(path, File(lines.encode()))
-
-    def power(self, lab: Lab, state: str) -> Actions:
-        """Pull the plug of some hosts, and for a restart put it in again."""
-        actions: Actions = {}
+            LabHost(self.lab, name).remove()
         around = self.surroundings()
-        for host in self.chosen():
-            guest = LabHost(lab, host.name)
-            was_running = guest.stop()
-            actions[host.name] = [state] if was_running or state == "restarted" else []
-            if state == "restarted":
-                root = guest.record().get("root") or self.roots[host.suite]
-                guest.boot(host, self.files(lab, host, around), root)
-                guest.wait(host.address, self.timeout)
+        self.write_known_hosts()
+        self.at_once(lambda host: self.settle(host, around, actions[host.name]), self.spec.hosts)
         return actions
 
-    def absent(self, lab: Lab, _state: str) -> Actions:
+    def at_once(self, act: Callable[[Host], object], hosts: Sequence[Host]) -> None:
+        with ThreadPoolExecutor(max_workers=pure.MOST_HOSTS) as pool:
+            list(pool.map(act, hosts))
+
+    def settle(self, host: Host, around: Surroundings, steps: list[str]) -> None:
+        """Do what one host needs, and see it answer."""
+        guest = LabHost(self.lab, host.name)
+        if steps == ["make anew"]:
+            guest.drop_disk()
+        if steps in (["make anew"], ["boot"], ["restart"]):
+            self.power_cycle(host, around)
+            return
+        files = self.files(host, around)
+        if "attach to the bridge" in steps and (port := guest.port()):
+            run("ip", "link", "set", port, "master", self.lab.bridge)
+        for path in (step[len("write ") :] for step in steps if step.startswith("write ")):
+            replace(guest.path(path), files[path])
+        guest.wait(host.address, self.timeout)
+
+    def power_cycle(self, host: Host, around: Surroundings) -> None:
+        guest = LabHost(self.lab, host.name)
+        guest.stop()
+        root = guest.record().get("root") or self.spec.roots[host.suite]
+        guest.boot(host, self.files(host, around), root)
+        guest.wait(host.address, self.timeout)
+
+    def write_known_hosts(self) -> None:
+        lines = ""
+        for host in self.spec.hosts:
+            public = LabHost(self.lab, host.name).keys()[1].decode().rsplit(" ", 1)[0]
+            lines += f"{host.name},{host.address} {public}\n"
+        file = File(lines.encode())
+        if not same(self.ssh / "known_hosts", file):
+            replace(self.ssh / "known_hosts", file)
+
+    def stop(self, hosts: Sequence[Host]) -> Actions:
+        """Pull the plug."""
+        return {
+            host.name: ["power off"] if LabHost(self.lab, host.name).stop() else []
+            for host in hosts
+        }
+
+    def restart(self, hosts: Sequence[Host]) -> Actions:
+        """Pull the plug and put it in again."""
+        around = self.surroundings()
+        self.at_once(lambda host: self.power_cycle(host, around), hosts)
+        return {host.name: ["power cycle"] for host in hosts}
+
+    def remains(self) -> Actions:
+        """What there is of the lab."""
+        found = {name: ["remove"] for name in self.present_names()}
+        own = [f"remove {part}" for part in self.network.remains()]
+        if record_path(self.lab.directory).exists() or self.ssh.exists():
+            own.append(f"remove {self.directory}")
+        return {"lab": own, **found} if own or found else {}
+
+    def down(self) -> Actions:
         """No process, mount, interface or rule of the lab is left, and no file but the cache."""
-        for socket in (self.directory / "ssh" / "cp").glob("*"):
+        actions = self.remains()
+        for socket in (self.ssh / "cp").glob("*"):
             command = ["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "lab"]
             subprocess.run(command, capture_output=True, timeout=10, check=False)
-        hosts = self.directory / "hosts"
-        names = [entry.name for entry in hosts.iterdir()] if hosts.is_dir() else []
         with ThreadPoolExecutor(max_workers=pure.MOST_HOSTS) as pool:
-            list(pool.map(lambda name: LabHost(lab, name).remove(), names))
-        Network(lab).remove()
-        from ansible.module_utils.dynfleet import lab_processes as processes
-
-        for group in processes.control_groups(lab.bridge):
+            list(pool.map(lambda name: LabHost(self.lab, name).remove(), self.present_names()))
+        self.network.remove()
+        for group in processes.control_groups(self.lab.bridge):
             processes.clear_control_group(group)
-        with suppress(OSError):
-            (Path(lab.cache) / "apt" / "hosts" / lab.bridge).rmdir()
         unmount_below(self.directory)
-        shutil.rmtree(self.directory)
-        return {"lab": [f"remove {self.directory}"], **{name: ["remove"] for name in names}}
+        for part in (self.directory / "hosts", self.ssh):
+            shutil.rmtree(part, ignore_errors=True)
+        record_path(self.lab.directory).unlink(missing_ok=True)
+        # Both stay if somebody keeps other things there.
+        for emptied in (Path(self.lab.cache) / "apt" / "hosts" / self.lab.bridge, self.directory):
+            with suppress(OSError):
+                emptied.rmdir()
+        return actions

@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
-import stat
 import subprocess
-import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any
 
 from ansible.module_utils.dynfleet import lab_host_files as texts
 from ansible.module_utils.dynfleet import lab_processes as processes
 from ansible.module_utils.dynfleet.lab import Host, Lab
 from ansible.module_utils.dynfleet.lab_host_files import File
 from ansible.module_utils.dynfleet.lab_machine import LabError, mounts_below, run, unmount_below
+from ansible.module_utils.dynfleet.lab_write import replace, same
 
 SYSTEMD = Path("/run/systemd/system")
 
@@ -51,12 +52,19 @@ class LabHost:
         """Packages that hosts of the suite downloaded before."""
         return Path(self.lab.cache) / "apt" / "pool" / suite
 
-    def process(self) -> Optional[int]:
+    def process(self) -> int | None:
         """The host's nspawn."""
         for pid in processes.with_argument(self.argument):
             if processes.arguments(pid)[:1] == ["systemd-nspawn"]:
                 return pid
         return None
+
+    def supervised(self) -> bool:
+        """Whether somebody starts the host again when it reboots."""
+        return SYSTEMD.is_dir() or len(processes.with_argument(self.argument)) > 1
+
+    def has_disk(self) -> bool:
+        return (self.directory / "upper").is_dir()
 
     def mounted(self) -> bool:
         return mounts_below(self.root) == [str(self.root)]
@@ -84,14 +92,20 @@ class LabHost:
         unit = f"{self.lab.machine(self.name)}.service"
         subprocess.run(["systemctl", "stop", unit], capture_output=True, timeout=60, check=False)
 
-    def remove(self) -> bool:
-        """End the host and delete its disk; whether there was something."""
-        found = self.stop() or self.directory.exists()
+    def drop_disk(self) -> None:
+        """End the host and forget what it wrote; its name and key stay."""
+        self.stop()
         self.keep_packages()
         unmount_below(self.directory)
-        processes.remove_tree(self.directory)
-        processes.remove_tree(self.archives)
-        return found
+        (self.directory / "record.json").unlink(missing_ok=True)
+        for part in ("upper", "work"):
+            shutil.rmtree(self.directory / part, ignore_errors=True)
+        shutil.rmtree(self.archives, ignore_errors=True)
+
+    def remove(self) -> None:
+        """End the host and leave nothing of it."""
+        self.drop_disk()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def keep_packages(self) -> None:
         """Give the packages that the host downloaded to those that come after it.
@@ -132,24 +146,21 @@ class LabHost:
     def path(self, path: str) -> Path:
         return self.root / path.lstrip("/")
 
-    def differing(self, files: dict[str, File]) -> list[str]:
-        """Files of a mounted host that are not as wanted."""
-        return [path for path, wanted in files.items() if not same(self.path(path), wanted)]
-
-    def write(self, files: dict[str, File], paths: Sequence[str]) -> None:
-        for path in paths:
-            replace(self.path(path), files[path])
-
     def boot(self, host: Host, files: dict[str, File], cached_root: str) -> None:
         """Mount the disk, write the files and start; ssh answers some seconds later."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.take_packages(host.suite)
+        for bind in host.binds:
+            if not bind.read_only:
+                Path(bind.source).mkdir(parents=True, exist_ok=True)
         command = self.command(host)
         # Recorded first: a half-made host is still known as one of this suite and root.
         record = {"suite": host.suite, "root": cached_root, "command": digest(command)}
         self.write_record(record)
         self.mount(cached_root)
-        self.write(files, self.differing(files))
+        for path, file in files.items():
+            if not same(self.path(path), file):
+                replace(self.path(path), file)
         if SYSTEMD.is_dir():
             run(*texts.unit_command(self.lab, host, command))
         else:
@@ -157,6 +168,10 @@ class LabHost:
 
     def command(self, host: Host) -> list[str]:
         return texts.nspawn_command(self.lab, host, str(self.root), str(self.archives))
+
+    def command_changed(self, host: Host) -> bool:
+        """Whether it was booted with other binds or on another bridge."""
+        return bool(self.record().get("command") != digest(self.command(host)))
 
     def supervise(self, command: Sequence[str]) -> None:
         """Start nspawn under a shell that outlives this run."""
@@ -211,7 +226,7 @@ class LabHost:
         lines = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
         return f"The end of {log}:\n" + "\n".join(lines)
 
-    def port(self) -> Optional[str]:
+    def port(self) -> str | None:
         """The host's interface on the machine's side."""
         pid = self.process()
         init = processes.child(pid) if pid else None
@@ -235,28 +250,3 @@ def make_key(path: Path, comment: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
-
-
-def same(path: Path, wanted: File) -> bool:
-    """Whether a file is as wanted; a link never is."""
-    try:
-        info = path.lstat()
-    except FileNotFoundError:
-        return wanted.content is None
-    if wanted.content is None or not stat.S_ISREG(info.st_mode):
-        return False
-    return stat.S_IMODE(info.st_mode) == wanted.mode and path.read_bytes() == wanted.content
-
-
-def replace(path: Path, wanted: File) -> None:
-    """Write or remove a file. A link in its place is replaced, not followed: it would lead
-    out of the host's disk."""
-    if wanted.content is None:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(wanted.content)
-    Path(name).chmod(wanted.mode)
-    Path(name).replace(path)

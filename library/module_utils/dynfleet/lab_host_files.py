@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Mapping, Optional, Sequence
 
 from ansible.module_utils.dynfleet.lab import Host, Lab
 
@@ -29,7 +29,7 @@ done"""
 class File:
     """A wanted file; None as content: it must not be there."""
 
-    content: Optional[bytes]
+    content: bytes | None
     mode: int = 0o644
     # Read at boot only, so that a change needs a power cycle.
     boot: bool = False
@@ -74,14 +74,14 @@ EmitLLDP=no
 """
 
 
-def hosts_file(lab: Lab, host: Host, fleet: Sequence[Host]) -> str:
+def hosts_file(fleet: Sequence[Host]) -> str:
     """Every host of the lab by name."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     lines += [f"{other.address} {other.name}" for other in fleet]
     return "\n".join(lines) + "\n"
 
 
-def apt_proxy(proxies: Mapping[str, str]) -> Optional[bytes]:
+def apt_proxy(proxies: Mapping[str, str]) -> bytes | None:
     """apt's configuration of the proxies."""
     lines = [
         f'Acquire::{scheme}::Proxy "{proxies[f"{scheme}_proxy"]}";\n'
@@ -91,7 +91,7 @@ def apt_proxy(proxies: Mapping[str, str]) -> Optional[bytes]:
     return "".join(lines).encode() or None
 
 
-def manager_environment(variables: Mapping[str, str]) -> Optional[bytes]:
+def manager_environment(variables: Mapping[str, str]) -> bytes | None:
     """systemd's default environment for its services."""
     if not variables:
         return None
@@ -104,9 +104,10 @@ def host_files(
     lab: Lab,
     host: Host,
     fleet: Sequence[Host],
+    *,
     around: Surroundings,
     host_key: tuple[bytes, bytes],
-    topology: Optional[bytes],
+    topology: bytes | None,
 ) -> dict[str, File]:
     """Every file, by path inside the host."""
     variables = environment(around)
@@ -116,7 +117,7 @@ def host_files(
     return {
         "/etc/hostname": File(f"{host.name}\n".encode(), boot=True),
         "/etc/machine-id": File(f"{identity}\n".encode(), 0o444, boot=True),
-        "/etc/hosts": File(hosts_file(lab, host, fleet).encode()),
+        "/etc/hosts": File(hosts_file(fleet).encode()),
         "/etc/resolv.conf": File(around.resolver.encode()),
         "/etc/environment": File(lines.encode()),
         "/etc/apt/apt.conf.d/90lab-proxy": File(apt_proxy(around.proxies)),

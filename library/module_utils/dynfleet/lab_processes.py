@@ -1,14 +1,13 @@
-"""The processes of lab hosts: found by their exact arguments and control groups, never by a pattern."""
+"""Processes of lab hosts: found by their exact arguments and control groups, not by a pattern."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
 PROC = Path("/proc")
 
@@ -22,7 +21,7 @@ def arguments(pid: int) -> list[str]:
     return text.rstrip(b"\0").decode(errors="surrogateescape").split("\0")
 
 
-def parent(pid: int) -> Optional[int]:
+def parent(pid: int) -> int | None:
     """Parent of a process; None where it is gone or only waits to be reaped."""
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
@@ -43,7 +42,19 @@ def with_argument(argument: str) -> list[int]:
     return found
 
 
-def child(pid: int) -> Optional[int]:
+def arguments_with_prefix(prefix: str) -> set[str]:
+    """Arguments of this machine's processes that begin so."""
+    found = {
+        argument
+        for entry in PROC.iterdir()
+        if entry.name.isdigit()
+        for argument in arguments(int(entry.name))
+        if argument.startswith(prefix)
+    }
+    return {argument for argument in found if with_argument(argument)}
+
+
+def child(pid: int) -> int | None:
     """The first child of a process: for nspawn, the host's init."""
     for entry in PROC.iterdir():
         if entry.name.isdigit() and parent(int(entry.name)) == pid:
@@ -105,9 +116,3 @@ def clear_control_group(group: Path) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"control group {group} does not get empty")
         time.sleep(0.02)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a directory that holds no mount any more."""
-    if path.exists():
-        shutil.rmtree(path)
