@@ -37,3 +37,46 @@ def part(topology: dict[str, Any], positions: Sequence[int]) -> dict[str, Any]:
         [gpus[place] for place in positions],
         [[links[a][b] for b in positions] for a in positions],
     )
+
+
+def differences(
+    planned: Sequence[dict[str, Any]],
+    links: Sequence[Sequence[str]],
+    topology: dict[str, Any],
+    total: int,
+) -> list[str]:
+    """How a worker's GPUs differ from the planned ones, in words; empty where they do not.
+
+    planned, links: of the worker in the plan. topology: what is there now. total: GPUs of the
+    host when it was planned. Where fewer are seen now, indices say nothing: a unit that may open
+    only its own GPUs sees them counted from 0. GPUs are known again by UUID, or by index where
+    the plan has no UUIDs.
+    """
+    gpus = topology["gpus"]
+    by_name = {_name(gpu): place for place, gpu in enumerate(gpus) if not gpu.get("lost")}
+    places = [by_name.get(_name(gpu)) for gpu in planned]
+    fields = [field for field in FIELDS if field != "index" or len(gpus) >= total]
+    found = []
+    for gpu, place in zip(planned, places):
+        if place is None:
+            found.append(f"GPU {gpu['index']} ({gpu.get('uuid')}, {gpu.get('pci')}) is gone")
+            continue
+        found += [
+            f"GPU {gpu['index']} ({gpu.get('uuid')}): {field} was {gpu.get(field)},"
+            f" is {gpus[place].get(field)}"
+            for field in fields
+            if gpu.get(field) != gpus[place].get(field)
+        ]
+    for one, row in enumerate(links):
+        for other in range(one):
+            here, there = places[one], places[other]
+            if here is not None and there is not None:
+                now = topology["links"][here][there]
+                if now != row[other]:
+                    pair = f"GPU {planned[other]['index']} - GPU {planned[one]['index']}"
+                    found.append(f"link {pair} was {row[other]}, is {now}")
+    return found
+
+
+def _name(gpu: dict[str, Any]) -> Any:
+    return gpu.get("uuid") or gpu["index"]

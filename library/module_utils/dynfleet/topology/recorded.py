@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.dynfleet.topology.links import SELF, canonical
+from ansible.module_utils.dynfleet.topology.topo_text import NotAMatrix, parse
 
 SCHEMA = 1
 MAX_BYTES = 4 << 20
@@ -26,19 +27,78 @@ def read(path: str) -> dict[str, Any]:
         raise Unreadable(f"recorded topology {path}: {error.strerror}") from error
     if len(raw) > MAX_BYTES:
         raise Unreadable(f"recorded topology {path}: larger than {MAX_BYTES} bytes")
-    topology = _from_json(path, text)
-    check(topology, f"recorded topology {path}")
+    name = f"recorded topology {path}"
+    topology = _from_json(name, text) if text.lstrip().startswith("{") else _from_text(name, text)
+    check(topology, name)
     return {**topology, "source": f"recorded:{path}"}
 
 
-def _from_json(path: str, text: str) -> dict[str, Any]:
+def _from_json(name: str, text: str) -> dict[str, Any]:
+    """This project's JSON (also as a module printed it), or a bare matrix."""
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise Unreadable(f"recorded topology {path}: not JSON: {error}") from error
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        raise Unreadable(f"recorded topology {path}: no object with schema {SCHEMA}")
-    return value
+        raise Unreadable(f"{name}: not JSON ({error}); a file holds one host") from error
+    value = value.get("topology", value)
+    if "schema" not in value and isinstance(value.get("gpus"), int):
+        return _from_matrix(value)
+    if value.get("schema") != SCHEMA:
+        raise Unreadable(
+            f"{name}: schema is {value.get('schema')}, this release reads {SCHEMA}: record it anew"
+            " with the module gpu_topology"
+        )
+    return {**_empty(), **value}
+
+
+def _from_matrix(value: dict[str, Any]) -> dict[str, Any]:
+    """A bare matrix: `gpus` (their number), `links`, `numa` (null where not known), `gpu`."""
+    numa = value.get("numa") or [None] * value["gpus"]
+    unknown = ("uuid", "pci", "minor", "memory_bytes", "mig", "cpus")
+    gpus = [
+        {
+            "index": index,
+            **dict.fromkeys(unknown),
+            "name": value.get("gpu"),
+            "lost": False,
+            "numa_node": node,
+            "health": {},
+        }
+        for index, node in enumerate(numa)
+    ]
+    links = [[canonical(str(cell)) or cell for cell in row] for row in value.get("links", [])]
+    return {**_empty(), "gpus": gpus, "links": links, "host": value.get("id")}
+
+
+def _from_text(name: str, text: str) -> dict[str, Any]:
+    """Text of `nvidia-smi topo -m`."""
+    try:
+        found = parse(text)
+    except NotAMatrix as error:
+        raise Unreadable(f"{name}: {error}") from error
+    return {**_empty(), **found, "status": "degraded" if found["problems"] else "ok"}
+
+
+def _empty() -> dict[str, Any]:
+    """A topology of which nothing is known."""
+    return {
+        "schema": SCHEMA,
+        "sources": {"": "the recorded file"},
+        "host": None,
+        "status": "ok",
+        "problems": [],
+        "gpus": [],
+        "links": [],
+        "nvme": [],
+        "network": [],
+        "numa_nodes": [],
+        "cpu": {"model": None, "online": None, "sockets": None},
+        "driver": {"version": None, "cuda": None},
+        "kernel_modules": {},
+        "memlock": {"soft_bytes": None, "hard_bytes": None},
+        "iommu": {"groups": None, "types": [], "cmdline": []},
+        "acs": {"bridges": 0, "redirecting": []},
+        "paths": [],
+    }
 
 
 def check(topology: dict[str, Any], name: str) -> None:
