@@ -342,7 +342,8 @@ class UnitSet:
         starting = [entry["name"] for entry in plan if entry["action"] == "start"]
         if starting:
             systemctl("reset-failed", *starting)
-            systemctl("start", "--no-block", *starting)
+            # restart: one of them may be starting with what was wanted before.
+            systemctl("restart", "--no-block", *starting)
         self.wait_active([e["name"] for e in plan if e["action"] in ("start", "wait")])
 
     def run(self) -> None:
@@ -399,11 +400,6 @@ class UnitSet:
             diff.append({"prepared": lines})
         if not self.module.check_mode:
             self.apply(directories, changed_files, removed, stale, plan)
-            # A unit found starting may have read its environment before this run wrote it.
-            states = show(restarts + [e["name"] for e in plan if e["action"] == "wait"])
-            restarts = [
-                n for n in states if self.want[n] is not None and running(states[n]) != self.want[n]
-            ]
             if self.params["restart"]:
                 for name in restarts:
                     changed = True

@@ -56,15 +56,13 @@ def running_fingerprint(environ: bytes) -> Optional[str]:
 def action(active_state: str, have: Optional[str], want: Optional[str]) -> str:
     """What a unit needs: ``none``, ``start``, ``wait`` or ``restart``.
 
-    want None: the unit has no process of its own (a target).
+    want None: the unit has no process of its own (a target). A unit that is still starting
+    with another fingerprint serves nobody yet: it is started anew, not waited for.
     """
-    if active_state in ("activating", "reloading"):
-        return "wait"
-    if active_state != "active":
-        return "start"
-    if want is None or have == want:
-        return "none"
-    return "restart"
+    same = want is None or have == want
+    if active_state == "active":
+        return "none" if same else "restart"
+    return "wait" if same and active_state in ("activating", "reloading") else "start"
 
 
 def stale_instances(known: Sequence[str], wanted: Sequence[str], template: str) -> list[str]:
