@@ -1,0 +1,1 @@
+"""What verify looks at and how it judges it: HTTP answers, sockets, units, metrics."""
