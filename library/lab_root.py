@@ -103,8 +103,10 @@ def build(suite: str, final: Path, certificates: dict[str, str]) -> None:
         if final.is_dir():
             return
         target = place / "root"
+        # What a build left that was killed with its lock.
         unmount_below(place)
-        shutil.rmtree(target, ignore_errors=True)
+        for left in place.iterdir():
+            shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=place) as directory:
             for digest, pem in certificates.items():
                 (Path(directory) / f"lab-{digest}.crt").write_text(pem)
