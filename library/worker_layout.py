@@ -204,6 +204,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.placement.explain import table
 from ansible.module_utils.dynfleet.placement.plan import Refusal, make_plan
+from ansible.module_utils.dynfleet.placement.svg import picture
 from ansible.module_utils.dynfleet.placement.wishes import Wishes
 from ansible.module_utils.dynfleet.topology.recorded import Unreadable, check
 
@@ -255,6 +256,8 @@ def main() -> None:
     except (Unreadable, ValueError) as error:
         module.fail_json(msg=f"{host}: no plan. {error}", violations=[str(error)])
     result: dict[str, Any] = {"changed": False, "plan": plan, "table": table(plan)}
+    if module.params["picture"]:
+        result["picture"] = picture(topology, plan)
     module.exit_json(**result)
 
 

@@ -18,6 +18,11 @@ def listed(groups: Sequence[Sequence[int]], links: Sequence[str]) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 group`, `2 groups`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def explain(plan: dict[str, Any], unclean: Sequence[Sequence[int]]) -> list[str]:
     """Why the plan is as it is, one sentence a line. unclean: groups that force their link."""
     optimum, naive, second = plan["optimum"], plan["index_order"], plan["runner_up"]
@@ -30,7 +35,7 @@ def explain(plan: dict[str, Any], unclean: Sequence[Sequence[int]]) -> list[str]
         )
     else:
         lines.append(
-            f"{len(plan['workers'])} groups of {plan['group_size']}:"
+            f"{counted(len(plan['workers']), 'group')} of {plan['group_size']}:"
             f" {listed(optimum['groups'], optimum['links'])}."
         )
     if naive["same_groups"]:

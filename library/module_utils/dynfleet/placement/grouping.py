@@ -104,19 +104,20 @@ class Grouping:
         }
 
     def cost(self, best: Grouping) -> str:
-        """What this grouping costs against a better one, in the order of the objective."""
+        """In what this grouping is worse than `best`, in the order of the objective."""
         mine, its = self.readable(), best.readable()
         told = []
-        if self.score.weakest != best.score.weakest:
+        if self.score.weakest < best.score.weakest:
             told.append(f"weakest link {mine['weakest_link']} instead of {its['weakest_link']}")
-        for key, words in (
-            ("link_points", "link points"),
-            ("groups_across_numa_nodes", "groups across NUMA nodes"),
+        if self.score.total < best.score.total:
+            told.append(f"{mine['link_points']} link points instead of {its['link_points']}")
+        if self.score.crossing < best.score.crossing:
+            ours, theirs = -self.score.crossing, -best.score.crossing
+            told.append(f"{ours} groups across NUMA nodes instead of {theirs}")
+        for kind, one, other in zip(
+            self.usable.graph.kinds, self.score.imbalance, best.score.imbalance
         ):
-            if mine[key] != its[key]:
-                told.append(f"{mine[key]} {words} instead of {its[key]}")
-        for kind in self.usable.graph.kinds:
-            ours, theirs = mine["imbalance_devices"][kind], its["imbalance_devices"][kind]
-            if ours != theirs:
-                told.append(f"{kind} shares off by {ours:g} devices instead of {theirs:g}")
-        return "; ".join(told) or "none: the same score"
+            if one < other:
+                ours, theirs = (grouped["imbalance_devices"][kind] for grouped in (mine, its))
+                told.append(f"{kind} shares uneven by {ours:g} devices instead of {theirs:g}")
+        return "; ".join(told) or "none, the score is the same"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansible.module_utils.dynfleet.placement import candidates, limits
-from ansible.module_utils.dynfleet.placement.explain import explain
+from ansible.module_utils.dynfleet.placement.explain import counted, explain
 from ansible.module_utils.dynfleet.placement.graph import build
 from ansible.module_utils.dynfleet.placement.grouping import Grouping, Usable
 from ansible.module_utils.dynfleet.placement.search import best_partition, runner_up
@@ -78,7 +78,8 @@ def _left_over(chosen: Grouping, wishes: Wishes) -> list[dict[str, Any]]:
         reason = "not in placement_layout"
     else:
         reason = (
-            f"left over: {count} GPUs make {len(chosen.groups)} groups of {wishes.group_size},"
+            f"left over: {count} GPUs make {counted(len(chosen.groups), 'group')} of"
+            f" {wishes.group_size},"
             " and the groups are best without this one"
         )
     return [

@@ -17,6 +17,11 @@ def warnings(grouping: Grouping, workers: Sequence[dict[str, Any]]) -> list[str]
     """Warnings of the facts, of the GPUs in use and of the workers, in this order."""
     topology = grouping.usable.topology
     found = [problem["message"].rstrip(".") for problem in topology.get("problems", [])]
+    if any(gpu["uuid"] is None for worker in workers for gpu in worker["gpus"]):
+        found.append(
+            f"{topology['source']} does not tell the UUIDs of GPUs: this plan can be read, not"
+            " deployed"
+        )
     for group in grouping.groups:
         for position in group:
             gpu = grouping.usable.gpu(position)
@@ -24,11 +29,6 @@ def warnings(grouping: Grouping, workers: Sequence[dict[str, Any]]) -> list[str]
             width, full = health.get("pcie_width_current"), health.get("pcie_width_max")
             if width and full and width < full:
                 found.append(f"GPU {gpu['index']} runs at PCIe x{width} of x{full}: reseat it")
-            if gpu.get("uuid") is None:
-                found.append(
-                    f"GPU {gpu['index']}: UUID not known from {topology['source']}; this plan can"
-                    " be read, not deployed"
-                )
     cores = {node["node"]: node.get("cores") or [] for node in topology.get("numa_nodes", [])}
     for worker in workers:
         name, link, count = worker["index"], worker["link"], len(worker["gpus"])
