@@ -31,10 +31,12 @@ setup: .venv/made ## Make the controller's virtual environment
 
 .PHONY: demo
 demo: root .venv/made ## Three lab hosts, the service on them, a chat completion
+	@mkdir -p reports
 	@ansible-playbook playbooks/lab_up.yml
 	@ansible-playbook site.yml
 	@ansible-playbook playbooks/verify.yml
 	@ansible-playbook playbooks/demo.yml
+	@cat reports/demo.txt
 
 .PHONY: demo-down
 demo-down: root .venv/made ## Take the demo's hosts away

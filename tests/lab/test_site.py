@@ -1,0 +1,86 @@
+"""site.yml from bare hosts: check mode, convergence, listeners, sandbox, and recovery."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import service
+
+pytestmark = pytest.mark.lab
+WORKERS = {
+    f"{host}: dynamo-worker@{index}.service" for host in ("old", "new") for index in range(4)
+}
+
+
+def test_check_mode_on_bare_hosts_finishes_and_touches_nothing(virgin_check: service.Run) -> None:
+    assert virgin_check.rc == 0, virgin_check.output
+    for host in service.ADDRESSES:
+        assert service.ssh(host, "ls -d /etc/dynamo /opt/dynamo /usr/lib/dynamo || true") == ""
+
+
+def test_service_is_deployed_and_verified(deployed: service.Run) -> None:
+    verified = service.verify_until(0)
+    assert verified.rc == 0, verified.output
+    assert set(service.main_pids()) >= WORKERS
+
+
+def test_second_run_changes_and_restarts_nothing(deployed: service.Run) -> None:
+    before = service.main_pids()
+    again = service.play("site.yml")
+    assert again.rc == 0, again.output
+    assert again.changed() == []
+    assert service.main_pids() == before
+
+
+def test_check_mode_on_converged_hosts_shows_nothing(deployed: service.Run) -> None:
+    checked = service.play("site.yml", "--check", "--diff")
+    assert checked.rc == 0, checked.output
+    assert checked.changed() == []
+    diffs = [
+        diff
+        for event in checked.events
+        for diff in [(event["event_data"].get("res") or {}).get("diff")]
+        if diff
+    ]
+    assert diffs == []
+
+
+@pytest.mark.parametrize("host", service.ADDRESSES)
+def test_units_score_at_most_two_and_verify_silently(deployed: service.Run, host: str) -> None:
+    for unit in service.units(host):
+        report = service.ssh(host, f"systemd-analyze security --no-pager '{unit}' --json=short")
+        assert json.loads(report), unit
+        score = service.ssh(host, f"systemd-analyze security --no-pager '{unit}' | tail -n 1")
+        assert float(score.split(":")[1].split()[0]) <= 2.0, score
+        assert service.ssh(host, f"systemd-analyze verify '{unit}' 2>&1 || true") == "", unit
+
+
+def test_changed_setting_restarts_what_it_concerns_and_only_that(deployed: service.Run) -> None:
+    before = service.main_pids()
+    changed = service.play("site.yml", worker_grace_seconds=7)
+    assert changed.rc == 0, changed.output
+    after = service.main_pids()
+    assert {unit for unit in after if after[unit] != before[unit]} == WORKERS
+    assert set(changed.restarted()) == WORKERS
+    back = service.play("site.yml")
+    assert set(back.restarted()) == WORKERS
+
+
+@pytest.mark.parametrize("host", service.ADDRESSES)
+def test_reboot_of_a_host_heals_without_a_hand(deployed: service.Run, host: str) -> None:
+    boot = service.ssh(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")
+    service.ssh(host, "systemctl reboot --no-block")
+    run = service.verify_until(120)
+    assert run.rc == 0, run.output
+    assert service.ssh(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1") != boot
+
+
+@pytest.mark.parametrize("host", service.ADDRESSES)
+def test_kill_of_any_process_heals_without_a_hand(deployed: service.Run, host: str) -> None:
+    for unit in service.units(host):
+        before = service.ssh(host, f"systemctl show -P MainPID '{unit}'").strip()
+        service.ssh(host, f"kill -9 {before}")
+        service.wait_active(host, unit, other_than=before)
+    run = service.verify_until(60)
+    assert run.rc == 0, run.output
