@@ -135,7 +135,7 @@ def nspawn(name: str) -> int:
             arguments = (entry / "cmdline").read_text().split("\0")
         except OSError:
             continue
-        if arguments[0] == "systemd-nspawn" and argument in arguments:
+        if Path(arguments[0]).name == "systemd-nspawn" and argument in arguments:
             return int(entry.name)
     raise AssertionError(f"no nspawn with {argument}")
 

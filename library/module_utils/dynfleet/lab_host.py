@@ -55,7 +55,8 @@ class LabHost:
     def process(self) -> int | None:
         """The host's nspawn."""
         for pid in processes.with_argument(self.argument):
-            if processes.arguments(pid)[:1] == ["systemd-nspawn"]:
+            # With its path, where systemd started it.
+            if Path(processes.arguments(pid)[0]).name == "systemd-nspawn":
                 return pid
         return None
 
