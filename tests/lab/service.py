@@ -15,7 +15,7 @@ import ansible_runner
 PROJECT = Path(__file__).resolve().parents[2]
 INVENTORY = PROJECT / "tests" / "lab" / "inventory"
 STATE = Path("/var/lib/dynamo-lab-service")
-ADDRESSES = {"control": "10.79.0.11", "old": "10.79.0.12", "new": "10.79.0.13"}
+ADDRESSES = {"control": "10.83.0.11", "old": "10.83.0.12", "new": "10.83.0.13"}
 
 
 @dataclass
