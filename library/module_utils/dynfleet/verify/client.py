@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -73,7 +74,7 @@ class Stream:
                 if not line or size > MOST_BYTES:
                     return
                 yield line
-        except TimeoutError:
+        except (TimeoutError, socket.timeout):  # two classes until Python 3.10
             self.error = "no whole answer in time"
         except (OSError, http.client.HTTPException) as error:
             self.error = f"{type(error).__name__}: {error}".rstrip(": ")

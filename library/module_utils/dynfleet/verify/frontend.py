@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ LONG_TOKENS = 1024
 REPEATS = 3  # the router hears of cached blocks by events, a moment after the answer
 ROUNDS = 6
 PAGE_SECONDS = 5.0
-SETTLE_SECONDS = 10.0  # until a worker that has just become active is known everywhere
+SETTLE_SECONDS = 10.0  # until what has just become active is known everywhere
 UNIT = "dynamo-frontend.service"
 
 
@@ -78,17 +78,32 @@ class Frontend:
             self.check_cached()
             self.check_served()
 
+    def settle(self, good: Callable[[], bool]) -> bool:
+        """Ask until an answer is good; what has just started gets some seconds."""
+        end = min(self.deadline, time.monotonic() + SETTLE_SECONDS)
+        while not good():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.3)
+        return True
+
     def check_models(self) -> bool:
         """The model is listed, and not called unready; False where the frontend is silent."""
-        answer = client.ask(f"{self.url}/v1/models", PAGE_SECONDS)
-        document = answer.document()
-        if answer.status != 200 or not isinstance(document, Mapping):
+        answer = client.Answer(0, "", "")
+
+        def listed() -> bool:
+            nonlocal answer
+            answer = client.ask(f"{self.url}/v1/models", PAGE_SECONDS)
+            self.seen["models"] = _model_names(answer.document())
+            return answer.status != 200 or self.model in self.seen["models"]
+
+        there = self.settle(listed)
+        if answer.status != 200:
             self.find("models", f"a list from {self.url}/v1/models", answer.brief())
             return False
-        names = [str(model.get("id")) for model in document.get("data") or []]
-        self.seen["models"] = names
-        if self.model not in names:
-            self.find("models", f"{self.model} is served", f"served: {', '.join(names) or 'none'}")
+        if not there:
+            served = ", ".join(self.seen["models"]) or "none"
+            self.find("models", f"{self.model} is served", f"served: {served}")
         page = client.ask(f"{self.url}/metrics", PAGE_SECONDS)
         # Not every version of Dynamo has this metric.
         self.seen["model_ready"] = metrics.model_ready(page.body, self.model)
@@ -115,16 +130,16 @@ class Frontend:
                 )
 
     def check_registered(self) -> None:
-        """Every worker is registered at this frontend's router; some seconds are granted."""
+        """Every worker is registered at this frontend's router."""
         known = [worker for worker in self.workers if worker.instance is not None]
-        settled = min(self.deadline, time.monotonic() + SETTLE_SECONDS)
-        while True:
-            page = client.ask(f"{self.url}/metrics", PAGE_SECONDS)
-            have = metrics.registered(page.body)
-            missing = [worker for worker in known if worker.instance not in have]
-            if not missing or time.monotonic() > settled:
-                break
-            time.sleep(0.3)
+        have: list[int] = []
+
+        def complete() -> bool:
+            have[:] = metrics.registered(client.ask(f"{self.url}/metrics", PAGE_SECONDS).body)
+            return all(worker.instance in have for worker in known)
+
+        self.settle(complete)
+        missing = [worker for worker in known if worker.instance not in have]
         for worker in missing:
             self.find(
                 "registered",
@@ -226,6 +241,11 @@ class Frontend:
             "requests": sent,
             "workers": {f"{w.host}/{w.unit}": w.how for w in by_id.values() if w.how},
         }
+
+
+def _model_names(document: Any) -> list[str]:
+    models = document.get("data") if isinstance(document, Mapping) else None
+    return [str(model.get("id")) for model in models or []]
 
 
 def _ms(seconds: float) -> float:
