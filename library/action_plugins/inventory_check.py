@@ -1,0 +1,188 @@
+"""Action plugin: the inventory as plain data, given to the checks of dynfleet.inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+import yaml
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.template import Templar
+
+ROOT = Path(__file__).resolve().parents[2]
+# ansible-core makes library/module_utils known to modules only, not to plugins.
+if str(ROOT / "library/module_utils") not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(str(ROOT / "library/module_utils"))
+
+from ansible.module_utils.dynfleet.inputs import catalogue, checks, model, report
+
+try:
+    # Where values come from: no public name yet. It serves messages only.
+    TAGS: Any = import_module("ansible._internal._datatag._tags")
+except ImportError:
+    TAGS = None
+
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Ansible's own variables that checks ask for.
+CONNECTION = frozenset(("ansible_connection", "ansible_host", "ansible_port"))
+MISSING = object()
+
+
+def plain(value: Any) -> Any:
+    """A rendered value without lazy containers: whatever fails to render fails here."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+class Variables(Mapping[str, Any]):
+    """Some variables of a host, rendered when asked for; one that cannot be is missing.
+
+    failed: what was asked for and could not be rendered, with the reason.
+    """
+
+    def __init__(self, raw: Mapping[str, Any], names: frozenset[str], templar: Templar) -> None:
+        self.raw = {name: raw[name] for name in names if name in raw}
+        self.templar = templar
+        self.rendered: dict[str, Any] = {}
+        self.failed: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.rendered:
+            self.rendered[name] = self.render(name)
+        if self.rendered[name] is MISSING:
+            raise KeyError(name)
+        return self.rendered[name]
+
+    def render(self, name: str) -> Any:
+        """The value, or MISSING."""
+        value = self.raw[name]
+        if not catalogue.is_template(value):
+            return plain(value)
+        try:
+            return plain(self.templar.template(value))
+        except (AnsibleError, RecursionError) as error:
+            reason = " ".join(str(error).split())
+            self.failed[name] = "it names itself" if "recursion" in reason.lower() else reason
+            return MISSING
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.raw and self.get(str(name), MISSING) is not MISSING
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+
+def read_catalogue() -> catalogue.Catalogue:
+    """The project's variables, from its files."""
+
+    def read(paths: Iterator[Path]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for path in sorted(paths):
+            found.update(yaml.load(path.read_bytes(), LOADER))  # noqa: S506 - a safe one
+        return found
+
+    return catalogue.build(
+        read((ROOT / "group_vars/all").glob("*.yml")),
+        read((ROOT / "roles").glob("*/defaults/main.yml")),
+    )
+
+
+def origin_of(raw: Mapping[str, Any], name: str) -> str:
+    """File and line that set a variable, ``-e``, or nothing where Ansible does not know."""
+    tag = TAGS.Origin.get_tag(raw[name]) if TAGS and name in raw else None
+    if tag is None:
+        return ""
+    if not tag.path:
+        return "-e" if "'-e'" in str(tag.description) else str(tag.description or "")
+    path = Path(tag.path)
+    shown = path.relative_to(ROOT) if ROOT in path.parents else path
+    return f"{shown}:{tag.line_num}" if tag.line_num else str(shown)
+
+
+def unrendered(fleet: model.Fleet, given: bool) -> Iterator[model.Problem]:
+    """Values that a check asked for and that do not render: given by the site, or derived."""
+    for host in fleet.hosts.values():
+        if not isinstance(host.variables, Variables):
+            continue
+        for name, reason in host.variables.failed.items():
+            if (name in host.given) == given:
+                yield host.problem(
+                    name,
+                    f"cannot be rendered: {reason}",
+                    "mend the expression, or a variable that it names",
+                    value=str(host.variables.raw[name]),
+                )
+
+
+class ActionModule(ActionBase):
+    """Entry point."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Take no arguments; fail with the report if there is anything to report."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.validate_argument_spec({})
+        return {**result, **self.look(task_vars or {})}
+
+    def look(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        """Look at every host of ours: the task's result."""
+        fleet = self.fleet(task_vars)
+        found = checks.run(fleet)
+        problems = [problem for problem in found if not problem.warning]
+        problems += report.merge(unrendered(fleet, given=True), fleet)
+        # What follows from others fails only because of them: said where nothing else is.
+        problems = problems or report.merge(unrendered(fleet, given=False), fleet)
+        warnings = [report.line(problem) for problem in found if problem.warning]
+        result = {"changed": False, "warnings": warnings}
+        if not problems:
+            return {**result, "msg": f"{len(fleet.hosts)} hosts: nothing to object to"}
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = [f"{count} in the inventory; no host was touched.", *map(report.line, problems)]
+        return {**result, "failed": True, "msg": "\n".join(lines)}
+
+    def fleet(self, task_vars: Mapping[str, Any]) -> model.Fleet:
+        """The inventory as the checks take it."""
+        known = read_catalogue()
+        groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
+        ours = dict.fromkeys(name for group in model.GROUPS for name in groups.get(group, ()))
+        hostvars = task_vars["hostvars"]
+        hosts = {
+            name: self.host(name, groups, {**hostvars.raw_get(name), "hostvars": hostvars}, known)
+            for name in ours
+        }
+        return model.Fleet(groups=groups, hosts=hosts, catalogue=known, root=ROOT)
+
+    def host(
+        self,
+        name: str,
+        groups: Mapping[str, list[str]],
+        raw: dict[str, Any],
+        known: catalogue.Catalogue,
+    ) -> model.Host:
+        """A host; nothing of it is rendered yet."""
+        templar = Templar(loader=self._loader, variables=raw)
+        return model.Host(
+            name=name,
+            groups=frozenset(group for group in model.GROUPS if name in groups.get(group, ())),
+            variables=Variables(raw, known.names | CONNECTION, templar),
+            names=frozenset(raw),
+            given=frozenset(key for key in raw if raw[key] != known.derived.get(key, MISSING)),
+            defaults=known.defaults,
+            origin=partial(origin_of, raw),
+        )

@@ -1,0 +1,65 @@
+"""Which variables there are, read off the project's own files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# First words that other people's variables have too: there only a near miss is refused.
+COMMON_WORDS = frozenset(("host", "release"))
+# Families of which no variable has a default.
+MORE_PREFIXES = ("gpu_topology_",)
+_ALIAS = re.compile(r"\{\{ (\w+(?:\.\w+)?) \}\}")
+
+
+def is_template(value: Any) -> bool:
+    """Whether a value, or anything in it, has to be rendered."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(is_template(item) for item in value.values())
+    return isinstance(value, (list, tuple)) and any(is_template(item) for item in value)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The public variables.
+
+    names: all of them. defaults: literal defaults of the roles; they also say a variable's kind.
+    derived: group_vars that follow from others, as templates. prefixes: what the names of our
+    variables begin with. port_names, set_keys: keys of dynamo_ports and of a release set.
+    """
+
+    names: frozenset[str]
+    defaults: Mapping[str, Any]
+    derived: Mapping[str, Any]
+    prefixes: tuple[str, ...]
+    port_names: frozenset[str]
+    set_keys: frozenset[str]
+
+    def aliases(self, of: str) -> dict[str, str]:
+        """Variables that are told another one as it is: ``{{ of }}`` or ``{{ of.key }}``."""
+        found = {}
+        for name, template in self.derived.items():
+            match = _ALIAS.fullmatch(template.strip()) if isinstance(template, str) else None
+            if match and match.group(1).split(".")[0] == of:
+                found[name] = match.group(1)
+        return found
+
+
+def build(group_vars: Mapping[str, Any], role_defaults: Mapping[str, Any]) -> Catalogue:
+    """The catalogue of group_vars/all and the roles' defaults, both as read, not rendered."""
+    ports = group_vars.get("dynamo_ports", {})
+    sets = group_vars.get("dynamo_release_sets", {})
+    names = {*group_vars, *role_defaults, *group_vars.get("dynamo_host_variables", ())}
+    words = {name.split("_")[0] for name in names} - COMMON_WORDS
+    return Catalogue(
+        names=frozenset(names),
+        defaults={key: item for key, item in role_defaults.items() if not is_template(item)},
+        derived={key: item for key, item in group_vars.items() if is_template(item)},
+        prefixes=(*sorted(f"{word}_" for word in words), *MORE_PREFIXES),
+        port_names=frozenset(ports),
+        set_keys=frozenset(key for item in sets.values() for key in item),
+    )

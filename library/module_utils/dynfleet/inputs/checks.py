@@ -1,0 +1,46 @@
+"""All checks, in the order of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Callable
+
+from ansible.module_utils.dynfleet.inputs import (
+    addresses,
+    arguments,
+    groups,
+    kinds,
+    listeners,
+    names,
+    served,
+    sizes,
+    sources,
+    text,
+    tiers,
+    uniform,
+    versions,
+)
+from ansible.module_utils.dynfleet.inputs.model import Fleet, Problem
+from ansible.module_utils.dynfleet.inputs.report import merge
+
+Check = Callable[[Fleet], Iterator[Problem]]
+CHECKS: tuple[Check, ...] = (
+    groups.check,
+    names.check,
+    kinds.check,
+    text.check,
+    addresses.check,
+    listeners.check,
+    sizes.check,
+    tiers.check,
+    served.check,
+    arguments.check,
+    sources.check,
+    versions.check,
+    uniform.check,
+)
+
+
+def run(fleet: Fleet) -> list[Problem]:
+    """Every problem of an inventory, hosts that share one together."""
+    return merge((problem for check in CHECKS for problem in check(fleet)), fleet)

@@ -1,0 +1,150 @@
+"""The check as operators meet it: playbooks through ansible-runner, judged by events."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+import pytest
+import yaml
+
+sys.path.append(str(Path(__file__).parent))
+import fleet
+
+# Several at once, of different checks; gpu1's address is one that does not answer.
+BAD: dict[str, Any] = {
+    "vars": {
+        "dynamo_group_sise": 4,
+        "worker_cpu_cache_gib": "{{ nothing_here }}",
+        "worker_ssd_cache_gib": 500,
+        "dynamo_engine": "sglang",
+    },
+    "hosts": {"gpu1": {"ansible_host": "192.0.2.1", "host_address": "0.0.0.0"}},
+    "groups": {"etcd": ["c1", "c2"]},
+}
+
+
+def play(
+    directory: Path, inventory: Path, playbook: str = "playbooks/preflight.yml", **options: Any
+) -> tuple[str, list[dict[str, Any]]]:
+    """Run a playbook; its status and the events of its tasks."""
+    (directory / "runner").mkdir()
+    run = ansible_runner.run(
+        private_data_dir=str(directory / "runner"),
+        project_dir=str(fleet.ROOT),
+        playbook=playbook,
+        inventory=str(inventory),
+        envvars={"ANSIBLE_CONFIG": str(fleet.ROOT / "ansible.cfg")},
+        quiet=True,
+        timeout=120,
+        **options,
+    )
+    events = [e for e in run.events if e["event"].startswith("runner_on_")]
+    return run.status, events
+
+
+def failed(events: list[dict[str, Any]]) -> list[str]:
+    """The report's lines."""
+    last = [e for e in events if e["event"] == "runner_on_failed"]
+    assert len(last) == 1
+    assert last[0]["event_data"]["task_action"] == "inventory_check"
+    return str(last[0]["event_data"]["res"]["msg"]).splitlines()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> fleet.Site:
+    return fleet.Site(tmp_path)
+
+
+def test_site_stops_before_any_host(site: fleet.Site) -> None:
+    status, events = play(
+        site.directory, site.write("bad", BAD), "site.yml", extravars={"worker_gdss": True}
+    )
+    assert status == "failed"
+    assert {e["event_data"]["host"] for e in events} == {"localhost"}
+    lines = failed(events)
+    assert lines[0] == f"{len(lines) - 1} problems in the inventory; no host was touched."
+    for part in (
+        "group etcd: 2 members bear no more failures than 1",
+        "all hosts: dynamo_group_sise: no variable of this project; did you mean dynamo_group_size",
+        "all hosts: worker_gdss: no variable of this project; did you mean worker_gds?",
+        'all hosts: dynamo_engine = "sglang": is none of vllm, mocker',
+        'gpu1: host_address = "0.0.0.0": would listen on every network',
+        "group workers: worker_ssd_cache_gib = 500: there is no directory for the SSD tier",
+        'all hosts: worker_cpu_cache_gib = "{{ nothing_here }}": cannot be rendered: ',
+    ):
+        assert sum(line.startswith(part) for line in lines) == 1, (part, lines)
+    assert len(lines) == 8
+    assert lines[2].endswith(f"(set in {site.directory}/bad.yml:4)")
+
+
+def test_text_on_the_command_line(site: fleet.Site) -> None:
+    status, events = play(
+        site.directory, site.write("good", {}), cmdline="-e worker_memory_gib=240"
+    )
+    assert status == "failed"
+    assert failed(events)[1:] == [
+        'all hosts: worker_memory_gib = "240": is text, wanted is a whole number; name=value is '
+        "always text, give JSON: -e '{\"worker_memory_gib\": ...}' (set by -e)"
+    ]
+
+
+def test_a_limited_run_is_checked_too(site: fleet.Site) -> None:
+    status, events = play(
+        site.directory, site.write("bad", BAD), "site.yml", limit="gpu1", cmdline="--check"
+    )
+    assert status == "failed"
+    assert {e["event_data"]["task_action"] for e in events if "res" in e["event_data"]} == {
+        "ansible.builtin.assert",
+        "inventory_check",
+    }
+    assert len(failed(events)) == 7
+
+
+@pytest.mark.parametrize("name", ["lab", "example"])
+def test_the_projects_inventories_are_good(tmp_path: Path, name: str) -> None:
+    status, events = play(tmp_path, fleet.ROOT / "inventory" / name)
+    assert status == "successful", [
+        e["event_data"]["res"] for e in events if "res" in e["event_data"]
+    ]
+    assert {e["event_data"]["host"] for e in events} == {"localhost"}
+    assert not any(e["event_data"].get("res", {}).get("changed") for e in events)
+
+
+def large(workers: int) -> dict[str, Any]:
+    """A fleet of so many worker hosts with 8 GPUs each."""
+    content = fleet.inventory({})
+    hosts = {
+        f"gpu{n:03}": {"ansible_host": f"10.1.{n // 250}.{n % 250 + 1}"} for n in range(workers)
+    }
+    content["all"]["hosts"] = {**fleet.CONTROL, **hosts}
+    content["all"]["children"]["workers"] = {"hosts": dict.fromkeys(hosts)}
+    return content
+
+
+@pytest.mark.parametrize(("workers", "limit"), [(1, 0.3), (197, 10.0)])
+def test_time(site: fleet.Site, workers: int, limit: float) -> None:
+    """4 and 200 hosts; the best of three, as a busy machine is not the check's fault."""
+    path = site.directory / "large.yml"
+    path.write_text(yaml.safe_dump(large(workers)))
+    times = []
+    for _ in range(3):
+        start = time.monotonic()
+        result = site.look_at(path)
+        times.append(time.monotonic() - start)
+        assert result["msg"] == f"{workers + 3} hosts: nothing to object to"
+    print(f"{workers + 3} hosts: {min(times):.2f} s with reading the inventory")
+    assert min(times) < limit
+
+
+def test_many_hosts_are_one_line(site: fleet.Site) -> None:
+    content = large(197)
+    content["all"]["children"]["workers"]["vars"] = {"worker_block_size": 48}
+    path = site.directory / "large.yml"
+    path.write_text(yaml.safe_dump(content))
+    assert [line.split(" = ")[0] for line in fleet.report(site.look_at(path))] == [
+        "group workers: worker_block_size"
+    ]
