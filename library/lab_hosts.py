@@ -32,8 +32,9 @@ options:
       - V(stopped) powers hosts off hard and keeps their disks.
       - V(restarted) does the same and boots them again as they were.
       - V(absent) removes the whole lab.
+      - V(valid) only checks the parameters, all that can be known before anything is built.
     type: str
-    choices: [present, stopped, restarted, absent]
+    choices: [present, stopped, restarted, absent, valid]
     default: present
   names:
     description: Hosts to stop or restart; empty means all. Only with V(stopped) and V(restarted).
@@ -41,20 +42,21 @@ options:
     elements: str
     default: []
   bridge:
-    description: Name of the bridge, and so of the lab. Required with V(present).
+    description: Name of the bridge, and so of the lab. Required with V(present) and V(valid).
     type: str
   subnet:
     description: Private network of the lab; its first address is the machine's own. Required with
-      V(present).
+      V(present) and V(valid).
     type: str
   cache_dir:
-    description: Directory of the cache (roots and downloaded packages). Required with V(present).
+    description: Directory of the cache (roots and downloaded packages). Required with V(present)
+      and V(valid).
     type: path
   roots:
     description: Root directory of each suite, from M(lab_root). Required with V(present).
     type: dict
   hosts:
-    description: The wanted hosts. Required with V(present).
+    description: The wanted hosts. Required with V(present) and V(valid).
     type: list
     elements: dict
     suboptions:
@@ -210,7 +212,7 @@ def main() -> None:
             "lab_dir": {"type": "path", "required": True},
             "state": {
                 "type": "str",
-                "choices": ["present", "stopped", "restarted", "absent"],
+                "choices": ["present", "stopped", "restarted", "absent", "valid"],
                 "default": "present",
             },
             "names": {"type": "list", "elements": "str", "default": []},
@@ -221,18 +223,25 @@ def main() -> None:
             "hosts": {"type": "list", "elements": "dict", "options": HOST_OPTIONS},
             "timeout": {"type": "int", "default": 60},
         },
-        required_if=[("state", "present", ("bridge", "subnet", "cache_dir", "roots", "hosts"))],
+        required_if=[
+            ("state", "present", ("bridge", "subnet", "cache_dir", "roots", "hosts")),
+            ("state", "valid", ("bridge", "subnet", "cache_dir", "hosts")),
+        ],
         supports_check_mode=True,
     )
     if os.geteuid() != 0:
         module.fail_json(
-            msg=f"the lab needs root, this is uid {os.geteuid()}: it mounts, bridges and boots. "
-            "Run the playbook as root, for example with sudo --preserve-env"
+            msg=f"the lab needs root, for mounts, a bridge and containers; this is uid "
+            f"{os.geteuid()}. Run it as root, for example with sudo --preserve-env"
         )
     # What is written into a host is read by its users.
     os.umask(0o022)
     try:
-        actions = check(module.params) if module.check_mode else apply(module.params)
+        if module.params["state"] == "valid":
+            actions: Actions = {}
+            Fleet(lab_spec.wanted(module.params), module.params["timeout"]).check()
+        else:
+            actions = check(module.params) if module.check_mode else apply(module.params)
     except (LabError, subprocess.TimeoutExpired, TimeoutError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(

@@ -96,9 +96,10 @@ def ssh(host: str, command: str, timeout: float = 60) -> str:
 
 
 def units(host: str) -> list[str]:
-    """Our services on a host."""
+    """Our services on a host; not those that another unit only names."""
     listed = ssh(host, "systemctl list-units --plain --no-legend --all 'dynamo-*.service'")
-    return [line.split()[0] for line in listed.splitlines() if line.strip()]
+    rows = [line.split() for line in listed.splitlines() if line.strip()]
+    return [row[0] for row in rows if row[1] != "not-found"]
 
 
 def main_pids() -> dict[str, int]:

@@ -104,9 +104,12 @@ class Fleet:
         attach = [] if guest.port() in ports else ["attach to the bridge"]
         return attach + [f"write {path}" for path in differing]
 
-    def check_space(self) -> None:
+    def check(self) -> None:
+        """Refuse what this machine has no place for."""
+        self.network.check()
         for name in (self.lab.directory, self.lab.cache):
-            free = shutil.disk_usage(name).free
+            place = next(path for path in (Path(name), *Path(name).parents) if path.exists())
+            free = shutil.disk_usage(place).free
             if free < LEAST_FREE:
                 raise LabError(
                     f"{name}: {free // 1024**2} MiB free, a lab needs {LEAST_FREE // 1024**2}; "
@@ -115,8 +118,7 @@ class Fleet:
 
     def up(self) -> Actions:
         """All hosts as wanted, running and answering."""
-        self.network.check()
-        self.check_space()
+        self.check()
         (self.ssh / "cp").mkdir(parents=True, exist_ok=True)
         (self.directory / "hosts").mkdir(exist_ok=True)
         for private in (self.ssh, self.directory / "hosts"):

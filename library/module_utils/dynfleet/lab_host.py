@@ -22,6 +22,7 @@ from ansible.module_utils.dynfleet.lab_machine import LabError, mounts_below, ru
 from ansible.module_utils.dynfleet.lab_write import replace, same
 
 SYSTEMD = Path("/run/systemd/system")
+NSPAWN = Path("/run/systemd/nspawn")
 
 
 class LabHost:
@@ -86,7 +87,19 @@ class LabHost:
             processes.clear_control_group(group)
         if SYSTEMD.is_dir():
             self.leave_unit()
+        self.clear_runtime()
         return was_running
+
+    def clear_runtime(self) -> None:
+        """Remove what a killed nspawn leaves in /run; a newer one refuses to boot over it."""
+        machine = self.lab.machine(self.name)
+        for part in ("propagate", "unix-export"):
+            directory = NSPAWN / part / machine
+            unmount_below(directory)
+            shutil.rmtree(directory, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            info = self.root.stat()
+            (NSPAWN / "locks" / f"inode-{info.st_dev}:{info.st_ino}").unlink()
 
     def leave_unit(self) -> None:
         """Wait until the service is gone, and with it every process of the host."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ class Network:
 
     def check(self) -> None:
         """Refuse a bridge or subnet that is in use by something else."""
-        links = json.loads(run("ip", "-json", "-4", "address", "show") or "[]")
+        # A bare machine gets the command later, and is asked again then.
+        known = shutil.which("ip") is not None
+        links = json.loads(run("ip", "-json", "-4", "address", "show")) if known else []
         pairs = [
             (link["ifname"], f"{info['local']}/{info['prefixlen']}")
             for link in links

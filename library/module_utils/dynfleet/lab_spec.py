@@ -91,7 +91,7 @@ def wanted(params: Mapping[str, Any]) -> Spec:
             "take it down first, or set lab_dir to another directory"
         )
     refuse(found)
-    return Spec(lab, hosts, params["roots"])
+    return Spec(lab, hosts, params["roots"] or {})
 
 
 def refuse(found: Sequence[str]) -> None:
