@@ -23,10 +23,15 @@ def broken(grouping: Grouping, workers: Sequence[dict[str, Any]], wishes: Wishes
 def _links(grouping: Grouping, wishes: Wishes) -> list[str]:
     """Violations of min_link and same_numa."""
     found = []
+    least = 0
+    try:
+        least = points(wishes.min_link) if wishes.min_link else 0
+    except ValueError as error:
+        found.append(f"placement_min_link: {error}")
     for group, link in zip(grouping.groups, grouping.links):
         members = [grouping.usable.gpu(position) for position in group]
         names = "GPUs " + "+".join(str(gpu["index"]) for gpu in members)
-        if wishes.min_link and link != SELF and points(link) < points(wishes.min_link):
+        if link != SELF and points(link) < least:
             found.append(f"{names}: weakest link {link}, placement_min_link is {wishes.min_link}")
         nodes = {gpu.get("numa_node") for gpu in members}
         if wishes.same_numa and None in nodes:

@@ -49,12 +49,13 @@ def make_plan(topology: dict[str, Any], wishes: Wishes, host: str) -> dict[str, 
     naive = tuple(
         tuple(range(first, first + size)) for first in range(0, len(keep) - size + 1, size)
     )
+    in_order = sorted(range(len(topology["gpus"])), key=lambda at: topology["gpus"][at]["index"])
     unclean = optimum.unclean()
     plan: dict[str, Any] = {
         "host": host,
         "group_size": size,
         "source": topology["source"],
-        "fingerprint": fingerprint.digest(fingerprint.part(topology, range(len(topology["gpus"])))),
+        "fingerprint": fingerprint.digest(fingerprint.part(topology, in_order)),
         "forced": bool(unclean),
         "by_hand": bool(wishes.layout),
         "score": chosen.readable(),

@@ -13,13 +13,10 @@ from typing import Any
 
 from ansible.module_utils.dynfleet.topology import bounded, nvml, smi, sysfs
 
-# Words of NVML and nvidia-smi, the status they mean, and the mend.
+# Words of nvidia-smi, the status they mean, and the mend.
 MEANINGS = (
-    ("LibraryNotFound", "no_driver", "install the NVIDIA driver"),
-    ("DriverNotLoaded", "no_driver", "load the NVIDIA driver (modprobe nvidia)"),
     ("couldn't communicate with the NVIDIA driver", "no_driver", "load the NVIDIA driver"),
     ("Driver Not Loaded", "no_driver", "load the NVIDIA driver (modprobe nvidia)"),
-    ("LibRmVersionMismatch", "driver_mismatch", "reboot, or reload the NVIDIA modules"),
     ("version mismatch", "driver_mismatch", "reboot, or reload the NVIDIA modules"),
     ("No devices were found", "no_gpu", "see the kernel log for NVRM lines"),
 )
@@ -60,9 +57,8 @@ def _read(seconds: float) -> tuple[str, dict[str, Any]]:
             return "nvml", bounded.call(nvml.read, "NVML", seconds)
         except bounded.Hung as error:
             return "nvml", _hung(error)
-        except bounded.Failed as error:
-            if _meaning(str(error)) is not None:
-                return "nvml", _failed(str(error))
+        except bounded.Failed:
+            pass  # nvidia-smi may be of the driver where the binding is not; else it says why
     return "nvidia-smi", _by_command(seconds)
 
 
@@ -82,12 +78,9 @@ def _hung(error: bounded.Hung) -> dict[str, Any]:
     return _nothing("timeout", f"{error}: see the kernel log for Xid lines")
 
 
-def _meaning(said: str) -> tuple[str, str, str] | None:
-    return next((one for one in MEANINGS if one[0].lower() in said.lower()), None)
-
-
 def _failed(said: str) -> dict[str, Any]:
-    _, status, mend = _meaning(said) or ("", "error", "see the kernel log for NVRM lines")
+    known = [(status, mend) for words, status, mend in MEANINGS if words.lower() in said.lower()]
+    status, mend = known[0] if known else ("error", "see the kernel log for NVRM lines")
     return _nothing(status, f"{said}: {mend}")
 
 

@@ -27,10 +27,14 @@ def read(path: str) -> dict[str, Any]:
         raise Unreadable(f"recorded topology {path}: {error.strerror}") from error
     if len(raw) > MAX_BYTES:
         raise Unreadable(f"recorded topology {path}: larger than {MAX_BYTES} bytes")
-    name = f"recorded topology {path}"
+    return {**parse_text(f"recorded topology {path}", text), "source": f"recorded:{path}"}
+
+
+def parse_text(name: str, text: str) -> dict[str, Any]:
+    """The topology in a text; `name` is what messages call it. Raises Unreadable."""
     topology = _from_json(name, text) if text.lstrip().startswith("{") else _from_text(name, text)
     check(topology, name)
-    return {**topology, "source": f"recorded:{path}"}
+    return {"source": name, **topology}
 
 
 def _from_json(name: str, text: str) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _affinity(rest: str, start: int, head: Header) -> tuple[str | None, int | No
         return None, None
     # One value for two columns: its place below the header tells which, if blanks were kept.
     text = words[0].group()
-    if words[0].start() < 2:
+    if words[0].start() < 4:
         return (_cpus(text), None) if _wide(text) else (None, None)
     beyond = start + words[0].start() > head.cpu_at + 4
     return (None, _node(text)) if beyond else (_cpus(text), None)
