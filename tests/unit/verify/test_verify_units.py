@@ -98,6 +98,7 @@ def test_healthy(status: int, document: Any, answer: dict[str, str], good: bool)
         (unit(), unit({"MainPID": "43", "NRestarts": "1"}), ["process 43, 1 restarts"]),
         (unit(), unit({"MainPID": "43"}), ["process 43, 0 restarts"]),  # restarted by hand
         (unit(), unit({"MainPID": "0", "ActiveState": "failed"}), []),  # its state says it
+        (unit({"ActiveState": "activating"}), unit({"MainPID": "43"}), []),  # it came up
         (unit(expected=False), unit({"MainPID": "43"}, expected=False), []),
     ],
 )

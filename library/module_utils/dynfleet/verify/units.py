@@ -112,8 +112,8 @@ def healthy(status: int, document: Any, answer: Mapping[str, str]) -> bool:
 
 
 def during_run(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Problem]:
-    """Whether a unit runs on between two looks at it; that it has ended is its state's to say."""
-    seen = [f"process {look['pid']}, {look['restarts']} restarts" for look in (before, after)]
-    if not before["expected"] or after["pid"] == 0 or seen[0] == seen[1]:
+    """Whether a unit that ran at the first look still does; its end is its state's to say."""
+    if not before["expected"] or before["active"] != "active" or after["pid"] == 0:
         return []
-    return [_problem("restarted during verify", seen[0], seen[1])]
+    seen = [f"process {look['pid']}, {look['restarts']} restarts" for look in (before, after)]
+    return [_problem("restarted during verify", *seen)] if seen[0] != seen[1] else []
