@@ -93,6 +93,10 @@ class LabHost:
     def clear_runtime(self) -> None:
         """Remove what a killed nspawn leaves in /run; a newer one refuses to boot over it."""
         machine = self.lab.machine(self.name)
+        # The kernel takes a dead container's network away when it gets to it, and with it the
+        # link by whose name (or, where that is too long, alternative name) a new one is made.
+        with suppress(LabError):
+            run("ip", "link", "delete", f"vb-{machine}")
         for part in ("propagate", "unix-export"):
             directory = NSPAWN / part / machine
             unmount_below(directory)
