@@ -51,7 +51,7 @@ lint: .venv/tested ## ansible-lint (production), yamllint, ruff, mypy
 	ruff check .
 	ruff format --check .
 	mypy
-	ansible-lint --offline --strict
+	PYTHONPATH=tests/lint ansible-lint --offline --strict
 
 .PHONY: unit
 unit: .venv/tested ## Tests that need no host
