@@ -127,14 +127,14 @@ def large(workers: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("workers", "limit"), [(1, 0.3), (197, 10.0)])
 def test_time(site: fleet.Site, workers: int, limit: float) -> None:
-    """4 and 200 hosts; the best of three, as a busy machine is not the check's fault."""
+    """4 and 200 hosts: processor time, the best of three, as machines are busy."""
     path = site.directory / "large.yml"
     path.write_text(yaml.safe_dump(large(workers)))
     times = []
     for _ in range(3):
-        start = time.monotonic()
+        start = time.process_time()
         result = site.look_at(path)
-        times.append(time.monotonic() - start)
+        times.append(time.process_time() - start)
         assert result["msg"] == f"{workers + 3} hosts: nothing to object to"
     print(f"{workers + 3} hosts: {min(times):.2f} s with reading the inventory")
     assert min(times) < limit
