@@ -13,7 +13,7 @@ description:
     compiled and no package index is asked.
   - The directory counts as a release only when its C(manifest.json) is there, which is written
     last, after the O(imports) were seen to work. A half-made directory is removed and made anew;
-    the link is never pointed at one.
+    the link is never pointed at one. Two runs at once on a host wait for each other.
 attributes:
   check_mode:
     description: Says what would be made; touches nothing.
@@ -81,14 +81,18 @@ previous:
   returned: always
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -115,6 +119,23 @@ def fetch(url: str, sha256: str, target: Path) -> None:
     if digest.hexdigest() != sha256:
         target.unlink()
         raise ReleaseError(f"{url} has sha256 {digest.hexdigest()}, wanted is {sha256}")
+
+
+@contextmanager
+def locked(path: Path, timeout: int) -> Iterator[None]:
+    """Hold a lock file: a second run on this host waits for the first, then finds its work."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout
+    with path.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ReleaseError(f"another run has held {path} for {timeout} s") from None
+                time.sleep(1)
+        yield
 
 
 def run(argv: list[str], env: dict[str, str], timeout: int) -> None:
@@ -224,7 +245,9 @@ def main() -> None:
     if not module.check_mode:
         try:
             if missing:
-                build(module, path, python)
+                with locked(path.parent / ".lock", module.params["timeout"]):
+                    if not (path / "manifest.json").exists():
+                        build(module, path, python)
         except ReleaseError as error:
             module.fail_json(msg=f"release {module.params['id']}: {error}")
         if switch:

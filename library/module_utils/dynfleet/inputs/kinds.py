@@ -98,7 +98,6 @@ RULES: Mapping[str, Rule] = {
         pattern=r"|SYS|NODE|PHB|PXB|PIX|NV[1-9]\d*",
         hint="SYS, NODE, PHB, PXB, PIX, NV1, NV2 and so on",
     ),
-    "host_user": Rule("text", pattern=r"[a-z_][a-z0-9_-]{0,30}", hint="a user's name"),
 }
 
 

@@ -11,10 +11,10 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 # Meant to have many lines.
 BLOCKS = frozenset(("dynamo_sandbox",))
 # Rendered without quotes, several in a line, into units and nginx.conf.
-PLAIN_PATHS = ("release_root", "wheelhouse_dir", "placement_ssd_roots")
+PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots")
 # The sandbox of every unit shows these empty (ProtectHome, PrivateTmp).
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - only compared
-SEEN_BY_UNITS = ("dynamo_model_path", "worker_model_path", "release_root", "placement_ssd_roots")
+SEEN_BY_UNITS = ("dynamo_model_path", "worker_model_path", "placement_ssd_roots")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN = re.compile(r"/[A-Za-z0-9._@+/-]*")
 
