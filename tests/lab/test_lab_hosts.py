@@ -22,7 +22,7 @@ pytestmark = pytest.mark.lab
 PROJECT = Path(__file__).resolve().parents[2]
 BRIDGE = "dyntest0"
 DIRECTORY = Path("/var/lib/dynamo-lab-test")
-ADDRESSES = {"old": "10.78.0.11", "new": "10.78.0.12"}
+ADDRESSES = {"old": "10.251.77.11", "new": "10.251.77.12"}
 SUITES = {"old": "bookworm", "new": "trixie"}
 
 
@@ -45,7 +45,7 @@ class Lab:
         variables = {
             "lab_dir": str(DIRECTORY),
             "lab_bridge": BRIDGE,
-            "lab_subnet": "10.78.0.0/24",
+            "lab_subnet": "10.251.77.0/24",
         }
         content = {"all": {"vars": variables, "children": {"lab": {"hosts": self.hosts}}}}
         self.inventory.write_text(json.dumps(content))
@@ -66,8 +66,7 @@ class Lab:
             if event["event"] == "runner_on_ok"
             and event["event_data"]["task_action"] == "lab_hosts"
         ]
-        (found,) = results
-        return found
+        return results[-1]
 
     def up(self) -> dict[str, list[str]]:
         """Bring it up by the playbook; what each part needed."""

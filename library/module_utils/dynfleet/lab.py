@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 SUITES = ("bookworm", "trixie")
 MOST_HOSTS = 16
@@ -217,6 +218,15 @@ def proxy_environment(environ: Mapping[str, str], lab: Lab, names: Sequence[str]
         found["no_proxy"] = ",".join(direct)
         return found
     return {}
+
+
+def loopback_proxies(proxies: Mapping[str, str]) -> list[str]:
+    """Proxies that only the machine itself can reach."""
+    return [
+        f"{name}={value}"
+        for name, value in proxies.items()
+        if name != "no_proxy" and re.match(r"localhost$|127\.|::1$", urlsplit(value).hostname or "")
+    ]
 
 
 def nat_rules(lab: Lab) -> str:

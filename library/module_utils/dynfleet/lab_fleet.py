@@ -107,6 +107,11 @@ class Fleet:
     def check(self) -> None:
         """Refuse what this machine has no place for."""
         self.network.check()
+        if found := pure.loopback_proxies(pure.proxy_environment(os.environ, self.lab, [])):
+            raise LabError(
+                f"{', '.join(found)}: lab hosts cannot reach a proxy on loopback; let it listen "
+                f"on another address and name that one, for example {self.lab.gateway}"
+            )
         for name in (self.lab.directory, self.lab.cache):
             place = next(path for path in (Path(name), *Path(name).parents) if path.exists())
             free = shutil.disk_usage(place).free

@@ -113,6 +113,12 @@ def test_proxies_reach_the_hosts_and_spare_the_lab() -> None:
     assert lab.proxy_environment({"no_proxy": "intra"}, LAB, []) == {}
 
 
+def test_a_proxy_on_loopback_is_found() -> None:
+    proxies = {"http_proxy": "http://localhost:3128", "https_proxy": "http://u:p@127.0.0.1:1"}
+    assert len(lab.loopback_proxies(proxies)) == 2
+    assert not lab.loopback_proxies({"http_proxy": "http://proxy:1", "no_proxy": "localhost"})
+
+
 def ruleset() -> dict[str, list[dict[str, dict[str, object]]]]:
     """A machine with Docker's and another forward chain, and a rule of ours in the first."""
     chain = {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward"}
