@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.dynfleet.placement.graph import SHARE_UNIT, Graph
 from ansible.module_utils.dynfleet.placement.score import score
-from ansible.module_utils.dynfleet.placement.search import best_partition, runner_up
+from ansible.module_utils.dynfleet.placement.search import best_partition, best_two
 from ansible.module_utils.dynfleet.topology.links import points
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ def test_optimum_and_runner_up_of_every_real_machine(machine: dict[str, Any], si
         return
     order = ranked(graph, size)
     assert best == order[0]
-    assert runner_up(graph, size, best) == (order[1] if len(order) > 1 else None)
+    assert best_two(graph, size)[1] == (order[1] if len(order) > 1 else None)
 
 
 # machines.jsonl says whether pairs by index reach the best score, by a score of its own: the
@@ -39,7 +39,7 @@ def test_index_pairs_against_the_recorded_verdict(machine: dict[str, Any]) -> No
     graph = machine_graph(machine)
     best = best_partition(graph, 2)
     naive = [(at, at + 1) for at in range(0, graph.size - 1, 2)]
-    same = objective(graph, naive)[:2] == objective(graph, best or ())[:2]
+    same = objective(graph, naive)[:2] == objective(graph, best)[:2]
     assert same == machine["naive_is_optimal"]
 
 
@@ -128,7 +128,7 @@ def test_optimum_and_runner_up_of_random_hosts(graph: Graph, size: int) -> None:
         return
     order = ranked(graph, size)
     assert best == order[0]
-    assert runner_up(graph, size, best) == (order[1] if len(order) > 1 else None)
+    assert best_two(graph, size)[1] == (order[1] if len(order) > 1 else None)
 
 
 @settings(max_examples=60, deadline=None)
@@ -143,8 +143,6 @@ def test_score_does_not_depend_on_the_numbering(graph: Graph, size: int, seed: i
         graph.kinds,
     )
     best, again = best_partition(graph, size), best_partition(other, size)
-    assert best is not None
-    assert again is not None
     assert score(graph, best) == score(other, again)
     if other == graph:  # equal GPUs were renumbered
         assert again == best
@@ -154,7 +152,6 @@ def test_score_does_not_depend_on_the_numbering(graph: Graph, size: int, seed: i
 @given(graph=graphs(12), size=st.integers(1, 6))
 def test_every_group_is_whole_and_no_gpu_is_used_twice(graph: Graph, size: int) -> None:
     best = best_partition(graph, size)
-    assert best is not None
     used = [gpu for group in best for gpu in group]
     assert len(best) == graph.size // size
     assert all(len(group) == size for group in best)

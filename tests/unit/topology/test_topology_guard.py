@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.dynfleet.placement.plan import make_plan
 from ansible.module_utils.dynfleet.placement.wishes import Wishes
-from ansible.module_utils.dynfleet.topology import recorded
+from ansible.module_utils.dynfleet.topology import recorded, sysfs
 from topology_captures import FOUR, PLAIN
 from topology_hosts import PCIS, UUIDS, fake_smi, gpu_xml, query_xml
 
@@ -189,7 +189,7 @@ def live(host: Host) -> Host:
                 "index": index,
                 "uuid": UUIDS[index],
                 "pci": PCIS[index],
-                "numa_node": None,
+                "numa_node": sysfs.numa_node(Path("/"), PCIS[index], sysfs.nodes(Path("/"))),
                 "mig": "disabled",
             }
             for index in range(4)

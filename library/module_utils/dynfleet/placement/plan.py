@@ -9,7 +9,7 @@ from ansible.module_utils.dynfleet.placement import candidates, limits
 from ansible.module_utils.dynfleet.placement.explain import counted, explain
 from ansible.module_utils.dynfleet.placement.graph import build
 from ansible.module_utils.dynfleet.placement.grouping import Grouping, Usable
-from ansible.module_utils.dynfleet.placement.search import best_partition, runner_up
+from ansible.module_utils.dynfleet.placement.search import best_two
 from ansible.module_utils.dynfleet.placement.warn import warnings
 from ansible.module_utils.dynfleet.placement.wishes import Wishes
 from ansible.module_utils.dynfleet.placement.workers import make_workers
@@ -32,7 +32,8 @@ def make_plan(topology: dict[str, Any], wishes: Wishes, host: str) -> dict[str, 
     size = wishes.group_size
     keep, idle, violations = candidates.usable(topology, wishes.exclude)
     usable = Usable(topology, tuple(keep), build(topology, keep))
-    optimum = Grouping(usable, best_partition(usable.graph, size) or ())
+    best, second = best_two(usable.graph, size)
+    optimum = Grouping(usable, best)
     chosen = optimum
     if wishes.layout:
         by_hand, wrong = candidates.by_hand(topology, wishes.layout, keep, idle, size)
@@ -45,7 +46,6 @@ def make_plan(topology: dict[str, Any], wishes: Wishes, host: str) -> dict[str, 
     violations += limits.broken(chosen, workers, wishes)
     if violations:
         raise Refusal(host, violations)
-    second = runner_up(usable.graph, size, optimum.groups)
     naive = tuple(
         tuple(range(first, first + size)) for first in range(0, len(keep) - size + 1, size)
     )

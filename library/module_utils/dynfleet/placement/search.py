@@ -10,7 +10,7 @@ the best group that holds it) cuts what cannot win; ties go to the lowest positi
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator
 from itertools import combinations
 from math import comb
 from typing import NamedTuple, Optional
@@ -18,6 +18,7 @@ from typing import NamedTuple, Optional
 from ansible.module_utils.dynfleet.placement.graph import MAX_GPUS, Graph
 from ansible.module_utils.dynfleet.placement.score import NO_LINK, crosses, imbalance, score
 
+# Groups and their members in ascending order.
 Partition = tuple[tuple[int, ...], ...]
 Answer = Optional[tuple[int, Partition]]
 
@@ -30,15 +31,38 @@ class _Candidate(NamedTuple):
     group: tuple[int, ...]
 
 
-def best_partition(
-    graph: Graph, size: int, forbidden: Set[tuple[int, ...]] = frozenset()
-) -> Partition | None:
+def best_partition(graph: Graph, size: int) -> Partition:
     """The best way to make as many groups of `size` as fit.
 
-    forbidden: groups that may not be used. Groups and their members are in ascending order.
-    None where no such grouping exists (more groups forbidden than left). Raises ValueError for
-    a size below 1 or more than 16 GPUs.
+    Raises ValueError for a size below 1 or more than 16 GPUs.
     """
+    for search in _searches(graph, size):
+        best = search.run()
+        if best is not None:
+            return best
+    return ()
+
+
+def best_two(graph: Graph, size: int) -> tuple[Partition, Partition | None]:
+    """The optimum, and the best grouping that is not it, or None where there is no other.
+
+    A grouping that is not the optimum lacks at least one of its groups, so the second best is
+    the best answer to banning each of them in turn, under the first threshold that has one.
+    """
+    optimum: Partition = ()
+    for search in _searches(graph, size):
+        best = search.run()
+        if best is None:
+            continue
+        optimum = optimum or best
+        others = sorted(filter(None, (search.without(group) for group in optimum)))
+        if others:
+            return optimum, max(others, key=lambda groups: score(graph, groups))
+    return optimum, None
+
+
+def _searches(graph: Graph, size: int) -> Iterator[_Search]:
+    """One search for each threshold of the weakest link, the strongest first."""
     if size < 1:
         raise ValueError(f"a group needs at least 1 GPU, not {size}")
     if graph.size > MAX_GPUS:
@@ -46,56 +70,29 @@ def best_partition(
             f"{graph.size} GPUs: the exact search goes up to {MAX_GPUS}; give the layout by hand"
         )
     count = graph.size // size
-    if count == 0:
-        return ()
-    for threshold in _thresholds(graph, size):
-        candidates = _candidates(graph, size, count, threshold, forbidden)
-        if len(candidates) >= count:
-            answer = _Search(graph.size, size, candidates).run()
-            if answer is not None:
-                return answer
-    return None
-
-
-def runner_up(graph: Graph, size: int, optimum: Partition) -> Partition | None:
-    """The best grouping that is not the optimum, or None where there is no other.
-
-    A grouping that is not the optimum lacks at least one of its groups, so the best one is the
-    best answer to leaving out each of them in turn.
-    """
-    found = [best_partition(graph, size, frozenset([group])) for group in optimum]
-    others = sorted(partition for partition in found if partition is not None)
-    return max(others, key=lambda partition: score(graph, partition), default=None)
-
-
-def _thresholds(graph: Graph, size: int) -> list[int]:
-    if size == 1:
-        return [NO_LINK]
     rows = enumerate(graph.points)
-    return sorted({row[other] for gpu, row in rows for other in range(gpu)}, reverse=True)
+    links = {row[other] for gpu, row in rows for other in range(gpu)} if size > 1 else {NO_LINK}
+    for threshold in sorted(links, reverse=True) if count else ():
+        candidates = _candidates(graph, size, count, threshold)
+        if len(candidates) >= count:
+            yield _Search(graph.size, size, candidates)
 
 
-def _candidates(
-    graph: Graph,
-    size: int,
-    count: int,
-    threshold: int,
-    forbidden: Set[tuple[int, ...]],
-) -> list[_Candidate]:
+def _candidates(graph: Graph, size: int, count: int, threshold: int) -> list[_Candidate]:
     """Every group without a link below the threshold, valued; all values are at least 0."""
     found: list[tuple[tuple[int, ...], int]] = []
 
     def grow(group: tuple[int, ...], allowed: list[int], points: int) -> None:
-        if len(group) == size:
-            if group not in forbidden:
-                found.append((group, points))
-            return
-        for place, gpu in enumerate(allowed):
+        missing = size - len(group)
+        if not missing:
+            found.append((group, points))
+        for place in range(len(allowed) - missing + 1 if missing else 0):
+            gpu = allowed[place]
             row = graph.points[gpu]
             grow(
                 (*group, gpu),
                 [other for other in allowed[place + 1 :] if row[other] >= threshold],
-                points + sum(row[other] for other in group),
+                points + sum([row[other] for other in group]),
             )
 
     grow((), list(range(graph.size)), 0)
@@ -111,8 +108,9 @@ def _candidates(
         value + unit * ((not crosses(graph, group)) + (count + 1) * points)
         for value, (group, points) in zip(values, found)
     ]
+    # Times `size`, so that a GPU's part of a group is a whole number.
     return [
-        _Candidate(value * size, sum(1 << gpu for gpu in group), group)
+        _Candidate(value * size, sum([1 << gpu for gpu in group]), group)
         for value, (group, _) in zip(values, found)
     ]
 
@@ -133,12 +131,27 @@ class _Search:
         for candidate in candidates:
             for gpu in candidate.group:
                 self.reach[gpu] = max(self.reach[gpu], candidate.value // size)
+        self.banned = 0
         self.known: dict[int, Answer] = {}
 
     def run(self) -> Partition | None:
         """The groups of the best choice, or None where candidates do not suffice."""
         answer = self._best((1 << self.gpus) - 1, self.gpus)
         return answer[1] if answer else None
+
+    def without(self, group: tuple[int, ...]) -> Partition | None:
+        """The best choice without one group; run() must have been called.
+
+        Answers for sets of GPUs that do not hold the whole group stay as they are.
+        """
+        before = self.known
+        self.banned = sum(1 << gpu for gpu in group)
+        self.known = {
+            free: answer for free, answer in before.items() if free & self.banned != self.banned
+        }
+        best = self.run()
+        self.banned, self.known = 0, before
+        return best
 
     def _best(self, free: int, left: int) -> Answer:
         """The best (value, groups) over the set of free GPUs, `left` in number."""
@@ -152,14 +165,16 @@ class _Search:
         ways = comb(left, self.size)
         if ways * ways > len(self.ranked):  # a fit is found soon in the ranked list
             for value, bits, group in self.ranked:
-                if bits & free == bits:
+                if bits & free == bits and bits != self.banned:
                     return value, (group,)
             return None
         best: _Candidate | None = None
         single = [1 << gpu for gpu in range(self.gpus) if free >> gpu & 1]
         for chosen in combinations(single, self.size):
             candidate = self.by_bits.get(sum(chosen))
-            if candidate is not None and (best is None or candidate.value > best.value):
+            if candidate is None or candidate.bits == self.banned:
+                continue
+            if best is None or candidate.value > best.value:
                 best = candidate
         return None if best is None else (best.value, (best.group,))
 
@@ -173,7 +188,7 @@ class _Search:
         ceiling = sum(others) - leave * least
         best: Answer = None
         for value, bits, group in self.by_lowest[low.bit_length() - 1]:
-            if bits & free != bits:
+            if bits & free != bits or bits == self.banned:
                 continue
             if best is not None:
                 bound = value + ceiling - sum([reach[gpu] for gpu in group[1:]])
