@@ -10,7 +10,7 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # Meant to have many lines.
 BLOCKS = frozenset(("dynamo_sandbox",))
-# Rendered without quotes, several in a line, into units and nginx.conf.
+# Rendered without quotes, several in a line, into units and the web server.
 PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots")
 # The sandbox of every unit shows these empty (ProtectHome, PrivateTmp).
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - only compared
