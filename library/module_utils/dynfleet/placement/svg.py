@@ -1,9 +1,10 @@
 """One picture of a host: GPUs in their NUMA nodes, links, workers, NVMe and network devices.
 
 GPUs stand in one row, the members of a worker next to each other wherever NUMA nodes allow it.
-Links are arcs above them: thick inside a worker, thin elsewhere; the class that most pairs have
-is only told in the legend, unless a worker uses it. A device stands under the one GPU it is
-nearest to, or in the row below its node where it is near to several.
+Links are arcs above them: thick inside a worker, thin elsewhere. SYS, and the PCIe class that most
+pairs have, are drawn inside workers only; where all pairs are alike, a bar says so. A device
+stands under the one GPU it is nearest to, or in the row below its node where it is near to
+several.
 """
 
 from __future__ import annotations
@@ -102,11 +103,11 @@ class Picture:
         row = HEAD + (72 if mesh else 34 + max(map(self._height, drawn), default=0.0))
         lowest = self._boxes(row)
         if mesh:
-            self._mesh(row, kinds.pop())
+            self._mesh(row, links[pairs[0]])
         else:
             self._arcs(row, drawn)
         self._cards(row)
-        self._legend(set(links.values()), hidden)
+        self._legend(kinds, kinds if mesh else set(drawn.values()))
         height = lowest + 22 + 18 * len(self.plan["idle"])
         for place, idle in enumerate(self.plan["idle"]):
             words = f"GPU {idle['index']} is idle: {idle['reason']}"
@@ -172,11 +173,11 @@ class Picture:
     @staticmethod
     def _chip(x: float, y: float, width: float, words: str, link: str) -> list[str]:
         colour = PCIE_COLOURS.get(link, SOFT)
-        room = int((width - 38) / 5.6)
+        room = int((width - 38) / 5.4)
         words = words if len(words) <= room else words[: room - 1] + "\u2026"
         return [
             box((x, y, width, CHIP), "#ffffff", colour, 1, 4),
-            text((x + 6, y + 15), words, 10),
+            text((x + 6, y + 15), words, 9),
             text((x + width - 5, y + 15), link, 9, colour, anchor="end", bold=True),
         ]
 
@@ -252,12 +253,14 @@ class Picture:
             ]
         self.marks += labels
 
-    def _legend(self, kinds: set[str], hidden: str | None) -> None:
+    def _legend(self, kinds: set[str], drawn: set[str]) -> None:
         """Title, one line about the plan, and the link classes of this host."""
-        plan, score = self.plan, self.plan["score"]
+        plan = self.plan
         count, size = len(plan["workers"]), plan["group_size"]
         groups = f"{count} worker{'s' * (count > 1)} of {size} GPU{'s' * (size > 1)}"
-        parts = [groups, f"weakest link {score['weakest_link']}"]
+        parts = [groups]
+        if size > 1:
+            parts.append(f"weakest link {plan['score']['weakest_link']}")
         if plan["forced"]:
             parts.append("forced: no clean grouping exists")
         if plan["by_hand"]:
@@ -268,8 +271,8 @@ class Picture:
         for kind in sorted(kinds, key=points, reverse=True):
             colour = link_colour(kind, self.strongest)
             words = kind
-            if kind == hidden:
-                words += " (all other pairs, not drawn)"
+            if kind not in drawn:
+                words += " (not drawn)"
             elif kind == "SYS" and len(kinds) > 1:
                 words += " (drawn inside workers only)"
             self.marks.append(line((x, 76), (x + 24, 76), colour, 4))
