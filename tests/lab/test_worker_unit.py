@@ -1,0 +1,109 @@
+"""The real engine's unit, which no lab host can run: rendered, checked by systemd, and guarded."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+import service
+
+pytestmark = pytest.mark.lab
+SETTINGS = {
+    "worker_engine": "vllm",
+    "worker_model_name": 'a "quoted" 100% name',
+    "worker_cpu_cache_gib": 2,
+    "worker_ssd_cache_gib": 3,
+    "placement_ssd_roots": ["/nvme0/flexkv", "/nvme1/flexkv"],
+    "worker_memory_gib": 64,
+    "worker_extra_args": ["--enforce-eager"],
+}
+
+
+@pytest.fixture(scope="module")
+def rendered(deployed: service.Run) -> dict[str, str]:
+    """Files of host `new` for engine vllm, by path."""
+    run = service.play("tests/lab/render_worker.yml", "--check", "--diff", **SETTINGS)
+    assert run.rc == 0, run.output
+    return {
+        entry["after_header"]: entry["after"]
+        for host, result in run.results("unit_set")
+        if host == "new"
+        for entry in result["diff"]
+        if "after_header" in entry
+    }
+
+
+def test_systemd_accepts_the_unit_without_a_word(rendered: dict[str, str]) -> None:
+    unit = rendered["/etc/systemd/system/dynamo-worker@.service"]
+    folder = "/root/rendered"
+    commands = [f"rm -rf {folder}; mkdir {folder}; cd {folder}"]
+    commands.append(f"printf %s {shlex.quote(unit)} > dynamo-worker@0.service")
+    commands.append("systemd-analyze verify ./dynamo-worker@0.service 2>&1 || true")
+    assert service.ssh("new", "; ".join(commands)) == ""
+    # --threshold is in tenths.
+    analyze = "systemd-analyze security --offline=true --threshold=20 ./dynamo-worker@0.service"
+    assert "Overall exposure level" in service.ssh("new", f"cd {folder}; {analyze}")
+
+
+def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str]) -> None:
+    unit = rendered["/etc/systemd/system/dynamo-worker@.service"]
+    for wanted in (
+        "-m dynamo.vllm",
+        "--tensor-parallel-size 2",
+        '--kv-transfer-config \'{"kv_connector":"FlexKVConnectorV1","kv_role":"kv_both"}\'',
+        '"endpoint":"tcp://127.0.0.1:${WORKER_KV_EVENTS_PORT}"',
+        '--served-model-name "a \\"quoted\\" 100%% name"',
+        "KillMode=mixed",
+        "Restart=always",
+        "LimitMEMLOCK=infinity",
+    ):
+        assert wanted in unit, wanted
+    settings = [
+        dict(
+            line.split("=", 1)
+            for line in rendered[f"/etc/dynamo/worker-{index}.env"].splitlines()
+            if "=" in line and not line.startswith("#")
+        )
+        for index in range(4)
+    ]
+    assert settings[1]["FLEXKV_CPU_CACHE_GB"] == "2"
+    assert settings[1]["FLEXKV_SSD_CACHE_DIR"].endswith("/1")
+    assert settings[1]["FLEXKV_ENABLE_MPS"] == "0"
+    # What FlexKV and Dynamo need to be different in each worker of a host.
+    for name in (
+        "CUDA_VISIBLE_DEVICES",
+        "DYN_SYSTEM_PORT",
+        "DYN_TCP_RPC_PORT",
+        "FLEXKV_SERVER_RECV_PORT",
+        "FLEXKV_SSD_CACHE_DIR",
+        "FLEXKV_PY_METRICS_PORT",
+        "FLEXKV_CPP_METRICS_PORT",
+        "FLEXKV_LAYERWISE_EVENTFD_SOCKET",
+        "HOME",
+        "VLLM_PORT",
+        "WORKER_KV_EVENTS_PORT",
+    ):
+        assert len({worker[name] for worker in settings}) == 4, name
+
+
+def test_guard_refuses_other_links_than_planned(deployed: service.Run) -> None:
+    recorded = "/etc/lab/gpu_topology"
+    original = service.ssh("old", f"cat {recorded}")
+    topology = json.loads(original)
+    topology["links"][0][1] = topology["links"][1][0] = "SYS"
+    before = service.main_pids()
+    unit = "dynamo-worker@0.service"
+    try:
+        service.ssh("old", f"printf %s {shlex.quote(json.dumps(topology))} > {recorded}")
+        service.ssh("old", f"systemctl restart {unit} || true")
+        said = service.ssh("old", f"journalctl -u {unit} -n 30 -o cat")
+        assert "NV18" in said
+        assert "SYS" in said
+        assert "playbooks/plan.yml" in said
+        assert service.ssh("old", f"systemctl is-active {unit} || true").strip() != "active"
+    finally:
+        service.ssh("old", f"printf %s {shlex.quote(original)} > {recorded}")
+    service.wait_active("old", unit, other_than="0")
+    after = service.main_pids()
+    assert {name for name in after if after[name] != before[name]} == {f"old: {unit}"}
