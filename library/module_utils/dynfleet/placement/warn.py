@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ansible.module_utils.dynfleet.placement.explain import counted
 from ansible.module_utils.dynfleet.placement.grouping import Grouping
 from ansible.module_utils.dynfleet.topology import cpulist
 from ansible.module_utils.dynfleet.topology.links import SELF, nvlinks
@@ -44,7 +45,7 @@ def warnings(grouping: Grouping, workers: Sequence[dict[str, Any]]) -> list[str]
             )
             if own < count + CORES_BESIDE_GPUS:
                 found.append(
-                    f"worker {name} has {own} physical cores, a worker of {count} GPUs wants"
-                    f" {count + CORES_BESIDE_GPUS}"
+                    f"worker {name} has {counted(own, 'physical core')}, a worker of"
+                    f" {counted(count, 'GPU')} wants {count + CORES_BESIDE_GPUS}"
                 )
     return found
