@@ -113,13 +113,13 @@ def main_pids() -> dict[str, int]:
 
 def wait_active(host: str, unit: str, other_than: str, seconds: float = 60) -> None:
     """Wait until a unit is active with another main process than before."""
-    command = f"systemctl show -P ActiveState -P MainPID '{unit}'"
+    command = f"systemctl show -p ActiveState -p MainPID '{unit}'"
     deadline = time.monotonic() + seconds
     while True:
-        state, pid = ssh(host, command).split()
-        if state == "active" and pid not in ("0", other_than):
+        seen = dict(line.split("=", 1) for line in ssh(host, command).splitlines())
+        if seen["ActiveState"] == "active" and seen["MainPID"] not in ("0", other_than):
             return
-        assert time.monotonic() < deadline, f"{host}: {unit} is {state} after {seconds} s"
+        assert time.monotonic() < deadline, f"{host}: {unit} is {seen} after {seconds} s"
         time.sleep(0.5)
 
 

@@ -58,7 +58,7 @@ def test_units_score_at_most_two_and_verify_silently(deployed: service.Run, host
 
 def test_changed_setting_restarts_what_it_concerns_and_only_that(deployed: service.Run) -> None:
     before = service.main_pids()
-    changed = service.play("site.yml", worker_grace_seconds=7)
+    changed = service.play("site.yml", worker_grace_seconds=1)
     assert changed.rc == 0, changed.output
     after = service.main_pids()
     assert {unit for unit in after if after[unit] != before[unit]} == WORKERS
