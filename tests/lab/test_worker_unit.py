@@ -29,7 +29,7 @@ def rendered(deployed: service.Run) -> dict[str, str]:
         entry["after_header"]: entry["after"]
         for host, result in run.results("unit_set")
         if host == "new"
-        for entry in result["diff"]
+        for entry in result.get("diff") or []
         if "after_header" in entry
     }
 
