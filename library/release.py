@@ -98,6 +98,10 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 
+# The wheelhouse is on the private network: a proxy of the host's could not reach it.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 class ReleaseError(Exception):
     """The release could not be made; the message says why and what to do."""
 
@@ -106,7 +110,7 @@ def fetch(url: str, sha256: str, target: Path) -> None:
     """Download a file and check its digest; a mismatch leaves no file behind."""
     digest = hashlib.sha256()
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, target.open("wb") as out:  # noqa: S310
+        with DIRECT.open(url, timeout=60) as answer, target.open("wb") as out:
             for block in iter(lambda: answer.read(1 << 20), b""):
                 digest.update(block)
                 out.write(block)
@@ -205,6 +209,15 @@ def build(module: AnsibleModule, path: Path, python: str) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def made_for(path: Path, python: str) -> bool:
+    """Whether a directory is a whole release for this Python (``X.Y``)."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+    except FileNotFoundError:
+        return False
+    return str(manifest["python"]).startswith(f"{python}.")
+
+
 def link_cuda_runtime(path: Path) -> None:
     """Offer libcudart.so under its unversioned name, which FlexKV opens and no wheel ships."""
     for library in path.glob("lib/python*/site-packages/nvidia/cu*/lib/libcudart.so.*"):
@@ -239,14 +252,16 @@ def main() -> None:
             msg=f"this host's Python is {python} ({sys.executable}); the release set is locked for "
             f"{known}. Set ansible_python_interpreter to one of these, or add a lock file."
         )
-    missing = not (path / "manifest.json").exists()
+    # Whatever root's umask: the service's user has to read what is made here.
+    os.umask(0o022)
+    missing = not made_for(path, python)
     previous = str(current.readlink()) if current.is_symlink() else ""
     switch = previous != str(path)
     if not module.check_mode:
         try:
             if missing:
                 with locked(path.parent / ".lock", module.params["timeout"]):
-                    if not (path / "manifest.json").exists():
+                    if not made_for(path, python):
                         build(module, path, python)
         except ReleaseError as error:
             module.fail_json(msg=f"release {module.params['id']}: {error}")

@@ -14,6 +14,7 @@ LONG_WORDS = 1100
 LONG_TOKENS = 1024
 REPEATS = 3  # the router hears of cached blocks by events, a moment after the answer
 ROUNDS = 6
+AT_ONCE = 64
 PAGE_SECONDS = 5.0
 SETTLE_SECONDS = 10.0  # until what has just become active is known everywhere
 UNIT = "dynamo-frontend.service"
@@ -209,7 +210,6 @@ class Frontend:
         """Every worker takes part of many prompts asked at once, a limited number of times."""
         by_id = {worker.instance: worker for worker in self.workers if worker.instance is not None}
         waiting = set(by_id.values())
-        at_once = min(64, 2 * len(waiting))
         sent = 0
         errors: list[str] = []
 
@@ -219,9 +219,10 @@ class Frontend:
         for _round in range(ROUNDS):
             if not waiting or self.left() == 0:
                 break
-            with ThreadPoolExecutor(max_workers=at_once) as pool:
-                replies = list(pool.map(ask, range(at_once)))
-            sent += at_once
+            count = max(4, 2 * len(waiting))
+            with ThreadPoolExecutor(max_workers=min(AT_ONCE, count)) as pool:
+                replies = list(pool.map(ask, range(count)))
+            sent += count
             for reply in replies:
                 errors += [p["seen"] for p in chat.problems(reply, SHORT_TOKENS, False)]
                 if reply.worker in by_id:
