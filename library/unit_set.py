@@ -13,7 +13,8 @@ description:
     file was written in this run. Wanted is the digest of the unit's O(units[].inputs) and
     O(units[].salt), put into C(/etc/dynamo/fingerprint/UNIT.env); what runs is read from the
     environment of the unit's main process. A run that died half-way is therefore completed by
-    the next one.
+    the next one. The fingerprint is written last, after systemd has read the units anew, so that
+    a process that has it was started with everything that it stands for.
   - Units that are not running are started together and waited for; a unit counts as started when
     systemd says C(active), that is after its C(ExecStartPost) gate.
   - Units that run with another fingerprint are listed in RV(pending), and restarted one after
@@ -172,7 +173,7 @@ stopped:
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet import files as fileset
@@ -206,7 +207,7 @@ def show(names: list[str]) -> dict[str, dict[str, str]]:
     return unitset.parse_show(systemctl("show", "-p", properties, *names).stdout)
 
 
-def running(state: dict[str, str]) -> Optional[str]:
+def running(state: dict[str, str]) -> str | None:
     """Fingerprint of the unit's main process; None where there is no process."""
     pid = int(state.get("MainPID") or 0)
     if pid == 0:
@@ -214,15 +215,21 @@ def running(state: dict[str, str]) -> Optional[str]:
     return unitset.running_fingerprint(fileset.read(f"/proc/{pid}/environ") or b"")
 
 
+def is_fingerprint(item: dict[str, Any]) -> bool:
+    """Whether a file is one that exports a fingerprint."""
+    return str(item["path"]).startswith(f"{FINGERPRINTS}/")
+
+
 def journal(name: str, lines: int = 15) -> str:
-    """The last lines that a unit logged."""
-    return subprocess.run(
+    """The last lines that a unit logged, each cut to a length that can be read."""
+    logged = subprocess.run(
         ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", name],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
-    ).stdout.strip()
+    ).stdout
+    return "\n".join(line[:300] for line in logged.strip().splitlines())
 
 
 class UnitSet:
@@ -232,8 +239,18 @@ class UnitSet:
         self.module = module
         self.params: dict[str, Any] = module.params
         self.names = [unit["name"] for unit in self.params["units"]]
-        self.want: dict[str, Optional[str]] = {}
+        self.want: dict[str, str | None] = {}
         self.files: list[dict[str, Any]] = list(self.params["files"])
+        # What differs, from compare().
+        self.before: dict[str, bytes | None] = {}
+        self.directories: list[dict[str, Any]] = []
+        self.changed_files: list[dict[str, Any]] = []
+        self.removed: list[str] = []
+        self.touched: list[str] = []
+        self.stale: list[str] = []
+        self.masks: list[str] = []
+        self.reload = False
+        self.plan: list[dict[str, Any]] = []
 
     def wanted_fingerprints(self) -> None:
         """Compute each unit's fingerprint and add the file that exports it."""
@@ -278,16 +295,26 @@ class UnitSet:
         known += [path.name for path in enabled]
         return unitset.stale_instances(known, self.names, template)
 
-    def fail(self, name: str, what: str, **result: Any) -> None:
+    def fail(self, name: str, what: str) -> None:
+        """End the module, with what the unit logged."""
         self.module.fail_json(
             msg=f"{name} {what}. Its last lines:\n{journal(name)}\n"
-            f"See also: journalctl -u {name}; systemctl status {name}",
-            **result,
+            f"See also: journalctl -u {name}; systemctl status {name}"
         )
 
-    def wait_active(self, names: list[str], **result: Any) -> None:
+    def must(self, *arguments: str, timeout: float = 60) -> None:
+        """Run systemctl; a refusal ends the module with what it said."""
+        done = systemctl(*arguments, timeout=timeout)
+        if done.returncode != 0:
+            self.module.fail_json(
+                msg=f"systemctl {' '.join(arguments)} failed: {done.stderr.strip()}"
+            )
+
+    def wait_active(self, names: list[str]) -> None:
         """Wait until every unit is active; a unit that keeps failing ends the wait at once."""
         deadline = time.monotonic() + self.params["timeout"]
+        # systemd counts restarts over a unit's whole life: only those from here on tell.
+        restarts: dict[str, int] = {}
         while True:
             states = show(names)
             waiting = [n for n in names if states.get(n, {}).get("ActiveState") != "active"]
@@ -295,11 +322,12 @@ class UnitSet:
                 return
             for name in waiting:
                 state = states.get(name, {})
-                if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) > 3:
-                    self.fail(name, f"does not start (state {state.get('SubState')})", **result)
+                count = int(state.get("NRestarts") or 0)
+                restarts[name] = min(count, restarts.get(name, count))
+                if state.get("ActiveState") == "failed" or count - restarts[name] > 3:
+                    self.fail(name, f"does not start (state {state.get('SubState')})")
             if time.monotonic() > deadline:
-                seconds = self.params["timeout"]
-                self.fail(waiting[0], f"was not ready within {seconds} s", **result)
+                self.fail(waiting[0], f"was not ready within {self.params['timeout']} s")
             time.sleep(0.2)
 
     def restart(self, name: str) -> None:
@@ -310,67 +338,39 @@ class UnitSet:
             self.fail(name, f"was not ready within {self.params['timeout']} s of its restart")
         else:
             if done.returncode != 0:
-                self.fail(name, f"did not restart: {done.stderr.strip()}")
+                self.fail(name, f"did not restart: {done.stderr.split('.', 1)[0]}")
 
-    def apply(
-        self,
-        directories: list[dict[str, Any]],
-        changed_files: list[dict[str, Any]],
-        removed: list[str],
-        stale: list[str],
-        plan: list[dict[str, Any]],
-    ) -> None:
-        """Write, reload, enable, start."""
-        if stale:
-            systemctl("disable", "--now", *stale, timeout=self.params["timeout"])
-        for item in directories:
-            fileset.make_directory(item)
-        for item in changed_files:
-            fileset.write(item)
-        for path in removed:
-            Path(path).unlink()
-        if any(p.startswith(UNIT_DIRECTORY) for p in [f["path"] for f in changed_files] + removed):
-            systemctl("daemon-reload")
-        to_mask = [name for name in self.params["masked"] if not is_masked(name)]
-        if to_mask:
-            systemctl("mask", "--now", *to_mask, timeout=self.params["timeout"])
-        disabled = [entry["name"] for entry in plan if not entry["enabled"]]
-        if disabled:
-            done = systemctl("enable", *disabled)
-            if done.returncode != 0:
-                self.module.fail_json(msg=f"systemctl enable failed: {done.stderr.strip()}")
-        starting = [entry["name"] for entry in plan if entry["action"] == "start"]
-        if starting:
-            systemctl("reset-failed", *starting)
-            # restart: one of them may be starting with what was wanted before.
-            systemctl("restart", "--no-block", *starting)
-        self.wait_active([e["name"] for e in plan if e["action"] in ("start", "wait")])
-
-    def run(self) -> None:
-        """Compare, and unless in check mode bring the host to the wanted state."""
+    def compare(self) -> None:
+        """Find what differs from the wanted state."""
         self.wanted_fingerprints()
-        before = {item["path"]: fileset.read(item["path"]) for item in self.files}
-        directories = [
+        self.before = {item["path"]: fileset.read(item["path"]) for item in self.files}
+        self.directories = [
             item
             for item in self.params["directories"]
             if fileset.attributes_differ(item["path"], item)
         ]
-        changed_files = [
+        self.changed_files = [
             item
             for item in self.files
-            if before[item["path"]] != item["content"].encode()
+            if self.before[item["path"]] != item["content"].encode()
             or fileset.attributes_differ(item["path"], item)
         ]
-        removed = fileset.stale_files(
+        self.removed = fileset.stale_files(
             self.params["stale_files"], [item["path"] for item in self.files]
         )
-        stale = self.stale_units()
+        self.touched = [item["path"] for item in self.directories + self.changed_files]
+        self.touched += self.removed
+        self.stale = self.stale_units()
+        self.masks = [name for name in self.params["masked"] if not is_masked(name)]
         states = show(self.names)
-        plan: list[dict[str, Any]] = []
+        # The second: a run that died between writing a unit and having systemd read it.
+        self.reload = any(path.startswith(UNIT_DIRECTORY) for path in self.touched) or any(
+            state.get("NeedDaemonReload") == "yes" for state in states.values()
+        )
         for name in self.names:
             state = states.get(name, {})
             have = running(state)
-            plan.append(
+            self.plan.append(
                 {
                     "name": name,
                     "found": state.get("ActiveState", "unknown"),
@@ -382,35 +382,77 @@ class UnitSet:
                     ),
                 }
             )
-        masks = [name for name in self.params["masked"] if not is_masked(name)]
-        restarts = [entry["name"] for entry in plan if entry["action"] == "restart"]
-        touched = [item["path"] for item in directories + changed_files] + removed
+
+    def planned(self, *actions: str) -> list[str]:
+        """Names of the units with one of these actions."""
+        return [entry["name"] for entry in self.plan if entry["action"] in actions]
+
+    def apply(self) -> None:
+        """Write, reload, enable, start."""
+        timeout = self.params["timeout"]
+        if self.stale:
+            self.must("disable", "--now", *self.stale, timeout=timeout)
+        for item in self.directories:
+            fileset.make_directory(item)
+        for item in self.changed_files:
+            if not is_fingerprint(item):
+                fileset.write(item)
+        for path in self.removed:
+            Path(path).unlink(missing_ok=True)
+        if self.reload:
+            self.must("daemon-reload")
+        for item in self.changed_files:
+            if is_fingerprint(item):
+                fileset.write(item)
+        if self.masks:
+            self.must("mask", "--now", *self.masks, timeout=timeout)
+        disabled = [entry["name"] for entry in self.plan if not entry["enabled"]]
+        if disabled:
+            self.must("enable", *disabled)
+        starting = self.planned("start")
+        if starting:
+            systemctl("reset-failed", *starting)
+            # restart: one of them may be starting with what was wanted before.
+            self.must("restart", "--no-block", *starting)
+        self.wait_active(self.planned("start", "wait"))
+
+    def diff(self) -> list[dict[str, str]]:
+        """The files, and what is done to units, as Ansible shows it."""
+        entries = [
+            fileset.diff_entry(item, self.before[item["path"]]) for item in self.changed_files
+        ]
+        entries += [
+            {"before": f"{path}\n", "after": "", "before_header": path} for path in self.removed
+        ]
+        lines = "reload systemd\n" if self.reload else ""
+        lines += "".join(f"{e['action']} {e['name']}\n" for e in self.plan if e["action"] != "none")
+        lines += "".join(f"stop {name}\n" for name in self.stale)
+        return [*entries, {"prepared": lines}] if lines else entries
+
+    def run(self) -> None:
+        """Compare, and unless in check mode bring the host to the wanted state."""
+        self.compare()
+        pending = self.planned("restart")
+        restarting = pending if self.params["restart"] else []
         changed = bool(
-            touched
-            or stale
-            or masks
-            or [e for e in plan if e["action"] == "start" or not e["enabled"]]
-            or (restarts and self.params["restart"])
+            self.touched
+            or self.stale
+            or self.masks
+            or self.reload
+            or restarting
+            or [e for e in self.plan if e["action"] == "start" or not e["enabled"]]
         )
-        diff = [fileset.diff_entry(item, before[item["path"]]) for item in changed_files]
-        diff += [{"before": f"{path}\n", "after": "", "before_header": path} for path in removed]
-        lines = "".join(f"{e['action']} {e['name']}\n" for e in plan if e["action"] != "none")
-        lines += "".join(f"stop {name}\n" for name in stale)
-        if changed and lines:
-            diff.append({"prepared": lines})
         if not self.module.check_mode:
-            self.apply(directories, changed_files, removed, stale, plan)
-            if self.params["restart"]:
-                for name in restarts:
-                    changed = True
-                    self.restart(name)
+            self.apply()
+            for name in restarting:
+                self.restart(name)
         self.module.exit_json(
             changed=changed,
-            diff=diff,
-            files=touched,
-            units=plan,
-            pending=[] if self.params["restart"] else restarts,
-            stopped=stale,
+            diff=self.diff() if changed else [],
+            files=self.touched,
+            units=self.plan,
+            pending=[] if self.params["restart"] else pending,
+            stopped=self.stale,
         )
 
 

@@ -8,15 +8,16 @@ import os
 import pwd
 import stat
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any
 
 
-def read(path: str) -> Optional[bytes]:
+def read(path: str) -> bytes | None:
     """Content of a regular file, or None where there is none."""
     try:
         return Path(path).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second: /proc of a process that ends
         return None
 
 
@@ -40,14 +41,23 @@ def attributes_differ(path: str, item: Mapping[str, Any]) -> bool:
 
 def stale_files(patterns: Sequence[str], keep: Sequence[str]) -> list[str]:
     """Files that match a pattern and are not wanted."""
-    found = {path for pattern in patterns for path in glob.glob(pattern)}
+    found = {path for pattern in patterns for path in glob.glob(pattern)}  # noqa: PTH207 - absolute
     return sorted(found - set(keep))
+
+
+def make_parents(path: Path) -> None:
+    """Make the missing directories above a path, for all to enter whatever the umask is."""
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir()
+            parent.chmod(0o755)
 
 
 def make_directory(item: Mapping[str, Any]) -> None:
     """Make a directory with its parents and give it owner, group and mode."""
     path = Path(item["path"])
-    path.mkdir(parents=True, exist_ok=True)
+    make_parents(path)
+    path.mkdir(exist_ok=True)
     os.chown(path, *owner_ids(item["owner"], item["group"]))
     path.chmod(int(item["mode"], 8))
 
@@ -58,7 +68,7 @@ def write(item: Mapping[str, Any]) -> None:
     Owner and mode are set before the name appears, so that a secret is never readable by others.
     """
     path = Path(item["path"])
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_parents(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -73,7 +83,7 @@ def write(item: Mapping[str, Any]) -> None:
         raise
 
 
-def diff_entry(item: Mapping[str, Any], before: Optional[bytes]) -> dict[str, str]:
+def diff_entry(item: Mapping[str, Any], before: bytes | None) -> dict[str, str]:
     """One entry of Ansible's ``diff`` for a file; a secret's content is withheld."""
     old, new = (before or b"").decode("utf-8", "replace"), item["content"]
     if item["secret"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
 
 SHOW_PROPERTIES = (
     "Id",
@@ -45,7 +45,7 @@ def fingerprint(parts: Mapping[str, bytes], salt: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def running_fingerprint(environ: bytes) -> Optional[str]:
+def running_fingerprint(environ: bytes) -> str | None:
     """The fingerprint in a process environment (``/proc/PID/environ``), or None."""
     for entry in environ.split(b"\0"):
         if entry.startswith(b"DYNAMO_FINGERPRINT="):
@@ -53,7 +53,7 @@ def running_fingerprint(environ: bytes) -> Optional[str]:
     return None
 
 
-def action(active_state: str, have: Optional[str], want: Optional[str]) -> str:
+def action(active_state: str, have: str | None, want: str | None) -> str:
     """What a unit needs: ``none``, ``start``, ``wait`` or ``restart``.
 
     want None: the unit has no process of its own (a target). A unit that is still starting
