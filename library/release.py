@@ -82,24 +82,19 @@ previous:
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-
-
-# The wheelhouse is on the private network: a proxy of the host's could not reach it.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from ansible.module_utils.dynfleet.download import DownloadError, download
 
 
 class ReleaseError(Exception):
@@ -107,22 +102,14 @@ class ReleaseError(Exception):
 
 
 def fetch(url: str, sha256: str, target: Path) -> None:
-    """Download a file and check its digest; a mismatch leaves no file behind."""
-    digest = hashlib.sha256()
+    """Download a file of the wheelhouse, which a proxy of the host's could not reach."""
     try:
-        with DIRECT.open(url, timeout=60) as answer, target.open("wb") as out:
-            for block in iter(lambda: answer.read(1 << 20), b""):
-                digest.update(block)
-                out.write(block)
-    except OSError as error:
-        target.unlink(missing_ok=True)
+        download(url, sha256, target, direct=True)
+    except DownloadError as error:
         raise ReleaseError(
-            f"cannot fetch {url}: {error}. Is dynamo-wheelhouse.service of the builder running, and "
-            "is its port open from this host?"
+            f"{error}. Is dynamo-wheelhouse.service of the builder running, and its port open "
+            "from this host?"
         ) from error
-    if digest.hexdigest() != sha256:
-        target.unlink()
-        raise ReleaseError(f"{url} has sha256 {digest.hexdigest()}, wanted is {sha256}")
 
 
 @contextmanager
@@ -183,8 +170,10 @@ def build(module: AnsibleModule, path: Path, python: str) -> None:
         run([uv, "venv", "--python", sys.executable, str(path)], env, params["timeout"])
         interpreter = str(path / "bin" / "python")
         run(
-            [uv, "pip", "install", "--python", interpreter, "--require-hashes", "--no-deps"]
-            + ["--no-index", "--find-links", f"{params['url']}/", "--requirement", str(lock)],
+            [
+                *(uv, "pip", "install", "--python", interpreter, "--require-hashes", "--no-deps"),
+                *("--no-index", "--find-links", f"{params['url']}/", "--requirement", str(lock)),
+            ],
             env,
             params["timeout"],
         )

@@ -18,7 +18,9 @@ description:
   - Units that are not running are started together and waited for; a unit counts as started when
     systemd says C(active), that is after its C(ExecStartPost) gate.
   - Units that run with another fingerprint are listed in RV(pending), and restarted one after
-    another only with O(restart=true).
+    another only with O(restart=true). Where a unit wants a GPU that another one's process still
+    has, those are stopped together before any is started, also only with O(restart=true).
+  - A target is started, not waited for, for at boot it waits for its units itself.
 attributes:
   check_mode:
     description: Says what would be written, started and restarted; touches nothing.
@@ -90,7 +92,9 @@ options:
         and O(units) does not name is stopped and disabled.
     type: str
   masked:
-    description: Units of distribution packages that must never run beside ours.
+    description:
+      - Units of distribution packages that must never run beside ours. One that is active is the
+        site's own and is not touched; the module fails.
     type: list
     elements: str
     default: []
@@ -113,6 +117,11 @@ options:
         description: What else decides the process, for example the release id.
         type: str
         default: ""
+      gpus:
+        description: UUIDs of the GPUs that the process will have (C(CUDA_VISIBLE_DEVICES)).
+        type: list
+        elements: str
+        default: []
   restart:
     description: Restart units that run with another fingerprint.
     type: bool
@@ -178,9 +187,17 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet import files as fileset
 from ansible.module_utils.dynfleet import units as unitset
+from ansible.module_utils.dynfleet.systemd import (
+    UNIT_DIRECTORY,
+    held_gpus,
+    is_masked,
+    journal,
+    running,
+    show,
+    systemctl,
+)
 
 FINGERPRINTS = "/etc/dynamo/fingerprint"
-UNIT_DIRECTORY = "/etc/systemd/system/"
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "owner": {"type": "str", "default": "root"},
@@ -188,48 +205,9 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def systemctl(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run systemctl; a call that hangs raises subprocess.TimeoutExpired."""
-    return subprocess.run(
-        ["systemctl", "--no-pager", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
-def show(names: list[str]) -> dict[str, dict[str, str]]:
-    """State of the named units, by name."""
-    if not names:
-        return {}
-    properties = ",".join(unitset.SHOW_PROPERTIES)
-    return unitset.parse_show(systemctl("show", "-p", properties, *names).stdout)
-
-
-def running(state: dict[str, str]) -> str | None:
-    """Fingerprint of the unit's main process; None where there is no process."""
-    pid = int(state.get("MainPID") or 0)
-    if pid == 0:
-        return None
-    return unitset.running_fingerprint(fileset.read(f"/proc/{pid}/environ") or b"")
-
-
 def is_fingerprint(item: dict[str, Any]) -> bool:
     """Whether a file is one that exports a fingerprint."""
     return str(item["path"]).startswith(f"{FINGERPRINTS}/")
-
-
-def journal(name: str, lines: int = 15) -> str:
-    """The last lines that a unit logged, each cut to a length that can be read."""
-    logged = subprocess.run(
-        ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", name],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    ).stdout
-    return "\n".join(line[:300] for line in logged.strip().splitlines())
 
 
 class UnitSet:
@@ -250,6 +228,7 @@ class UnitSet:
         self.stale: list[str] = []
         self.masks: list[str] = []
         self.reload = False
+        self.together = False
         self.plan: list[dict[str, Any]] = []
 
     def wanted_fingerprints(self) -> None:
@@ -362,6 +341,7 @@ class UnitSet:
         self.touched += self.removed
         self.stale = self.stale_units()
         self.masks = [name for name in self.params["masked"] if not is_masked(name)]
+        self.refuse_foreign(show(self.masks))
         states = show(self.names)
         # The second: a run that died between writing a unit and having systemd read it.
         self.reload = any(path.startswith(UNIT_DIRECTORY) for path in self.touched) or any(
@@ -383,6 +363,22 @@ class UnitSet:
                 }
             )
 
+        changing = self.planned("start", "restart")
+        self.together = unitset.collide(
+            {u["name"]: u["gpus"] for u in self.params["units"] if u["name"] in changing},
+            {name: held_gpus(states.get(name, {})) for name in self.names},
+        )
+
+    def refuse_foreign(self, states: dict[str, dict[str, str]]) -> None:
+        """A service that the site runs itself is not taken down unasked."""
+        for name, state in states.items():
+            if state.get("ActiveState") == "active":
+                self.module.fail_json(
+                    msg=f"{name} runs on this host and is not this project's. If nothing needs it, "
+                    f"stop it (systemctl disable --now {name}) and run again; else choose "
+                    "another host."
+                )
+
     def planned(self, *actions: str) -> list[str]:
         """Names of the units with one of these actions."""
         return [entry["name"] for entry in self.plan if entry["action"] in actions]
@@ -392,6 +388,8 @@ class UnitSet:
         timeout = self.params["timeout"]
         if self.stale:
             self.must("disable", "--now", *self.stale, timeout=timeout)
+            # One that was killed at its stop timeout would stay listed as failed.
+            systemctl("reset-failed", *self.stale)
         for item in self.directories:
             fileset.make_directory(item)
         for item in self.changed_files:
@@ -409,12 +407,25 @@ class UnitSet:
         disabled = [entry["name"] for entry in self.plan if not entry["enabled"]]
         if disabled:
             self.must("enable", *disabled)
-        starting = self.planned("start")
-        if starting:
-            systemctl("reset-failed", *starting)
+        targets = [name for name in self.planned("start") if self.want[name] is None]
+        if targets:
+            self.must("start", "--no-block", *targets)
+        if not self.together:
+            self.start([name for name in self.planned("start") if name not in targets])
+            self.wait_active([n for n in self.planned("start", "wait") if self.want[n] is not None])
+
+    def start(self, names: list[str]) -> None:
+        """Start units at once, without waiting."""
+        if names:
+            systemctl("reset-failed", *names)
             # restart: one of them may be starting with what was wanted before.
-            self.must("restart", "--no-block", *starting)
-        self.wait_active(self.planned("start", "wait"))
+            self.must("restart", "--no-block", *names)
+
+    def restart_together(self, names: list[str]) -> None:
+        """Stop all before any is started: they exchange GPUs."""
+        self.must("stop", *names, timeout=self.params["timeout"])
+        self.start(names)
+        self.wait_active(names)
 
     def diff(self) -> list[dict[str, str]]:
         """The files, and what is done to units, as Ansible shows it."""
@@ -432,7 +443,7 @@ class UnitSet:
     def run(self) -> None:
         """Compare, and unless in check mode bring the host to the wanted state."""
         self.compare()
-        pending = self.planned("restart")
+        pending = self.planned("start", "restart") if self.together else self.planned("restart")
         restarting = pending if self.params["restart"] else []
         changed = bool(
             self.touched
@@ -444,8 +455,11 @@ class UnitSet:
         )
         if not self.module.check_mode:
             self.apply()
-            for name in restarting:
-                self.restart(name)
+            if self.together and restarting:
+                self.restart_together(restarting)
+            else:
+                for name in restarting:
+                    self.restart(name)
         self.module.exit_json(
             changed=changed,
             diff=self.diff() if changed else [],
@@ -454,12 +468,6 @@ class UnitSet:
             pending=[] if self.params["restart"] else pending,
             stopped=self.stale,
         )
-
-
-def is_masked(name: str) -> bool:
-    """Whether a unit is linked to /dev/null."""
-    path = Path(UNIT_DIRECTORY) / name
-    return path.is_symlink() and str(path.resolve()) == "/dev/null"
 
 
 def main() -> None:
@@ -494,6 +502,7 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "inputs": {"type": "list", "elements": "path", "default": []},
                     "salt": {"type": "str", "default": ""},
+                    "gpus": {"type": "list", "elements": "str", "default": []},
                 },
             },
             "restart": {"type": "bool", "default": False},

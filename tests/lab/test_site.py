@@ -67,6 +67,21 @@ def test_changed_setting_restarts_what_it_concerns_and_only_that(deployed: servi
     assert set(back.restarted()) == WORKERS
 
 
+def test_other_groups_of_gpus_replace_the_workers(deployed: service.Run) -> None:
+    fours = service.play("site.yml", dynamo_group_size=4)
+    assert fours.rc == 0, fours.output
+    wanted = {
+        f"{host}: dynamo-worker@{index}.service" for host in ("old", "new") for index in (0, 1)
+    }
+    assert {unit for unit in service.main_pids() if "worker" in unit} == wanted
+    pairs = service.play("site.yml")
+    assert pairs.rc == 0, pairs.output
+    # Workers 0 and 1 held the GPUs that workers 2 and 3 were to have.
+    assert set(pairs.restarted()) == wanted
+    run = service.verify_until(0)
+    assert run.rc == 0, run.output
+
+
 @pytest.mark.parametrize("host", service.ADDRESSES)
 def test_reboot_of_a_host_heals_without_a_hand(deployed: service.Run, host: str) -> None:
     boot = service.ssh(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")

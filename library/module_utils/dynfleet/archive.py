@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tarfile
 import tempfile
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+
+from ansible.module_utils.dynfleet.download import DownloadError, download
 
 
 class ArchiveError(Exception):
@@ -19,20 +19,6 @@ class ArchiveError(Exception):
 def missing(directory: Path, programs: Sequence[str]) -> list[str]:
     """Programs that a directory lacks."""
     return [name for name in programs if not (directory / name).is_file()]
-
-
-def download(url: str, sha256: str, target: Path) -> None:
-    """Fetch a file and check its digest."""
-    digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer, target.open("wb") as out:  # noqa: S310
-            for block in iter(lambda: answer.read(1 << 20), b""):
-                digest.update(block)
-                out.write(block)
-    except (OSError, ValueError) as error:
-        raise ArchiveError(f"cannot fetch {url}: {error}") from error
-    if digest.hexdigest() != sha256.lower():
-        raise ArchiveError(f"{url} has sha256 {digest.hexdigest()}, wanted is {sha256.lower()}")
 
 
 def extract(archive: Path, programs: Sequence[str], directory: Path) -> None:
@@ -61,7 +47,10 @@ def install(url: str, sha256: str, programs: Sequence[str], directory: Path) -> 
     work = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=root))
     try:
         archive = work / "archive"
-        download(url, sha256, archive)
+        try:
+            download(url, sha256, archive)
+        except DownloadError as error:
+            raise ArchiveError(str(error)) from error
         unpacked = work / "programs"
         unpacked.mkdir()
         unpacked.chmod(0o755)

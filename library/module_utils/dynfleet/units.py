@@ -45,6 +45,27 @@ def fingerprint(parts: Mapping[str, bytes], salt: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def environment(environ: bytes, name: str) -> list[str]:
+    """Comma list in a variable of a process environment (``/proc/PID/environ``)."""
+    for entry in environ.split(b"\0"):
+        if entry.startswith(name.encode() + b"="):
+            return entry.decode("utf-8", "replace").split("=", 1)[1].split(",")
+    return []
+
+
+def collide(wanted: Mapping[str, Sequence[str]], held: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a unit wants what another one's running process holds.
+
+    wanted, held: names of devices by unit; only of units that are to be started.
+    """
+    return any(
+        set(devices) & set(held.get(other, ()))
+        for unit, devices in wanted.items()
+        for other in held
+        if other != unit
+    )
+
+
 def running_fingerprint(environ: bytes) -> str | None:
     """The fingerprint in a process environment (``/proc/PID/environ``), or None."""
     for entry in environ.split(b"\0"):

@@ -130,3 +130,26 @@ def test_action(state: str, have: str | None, want: str | None, action: str) -> 
 )
 def test_stale_instances(known: list[str], wanted: list[str], stale: list[str]) -> None:
     assert units.stale_instances(known, wanted, "w@") == stale
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held", "expected"),
+    [
+        ({}, {}, False),
+        ({"a": ["0", "1"]}, {"a": ["0", "1"]}, False),  # its own
+        ({"a": ["0", "1"]}, {"a": ["0", "1"], "b": ["2", "3"]}, False),
+        ({"c": ["2"]}, {"a": ["0", "1"], "b": ["2", "3"]}, True),  # a new one in a smaller group
+        ({"a": ["0", "2"], "b": ["1", "3"]}, {"a": ["0", "1"], "b": ["2", "3"]}, True),
+        ({"a": []}, {"b": []}, False),
+    ],
+)
+def test_units_collide_over_what_another_holds(
+    wanted: dict[str, list[str]], held: dict[str, list[str]], expected: bool
+) -> None:
+    assert units.collide(wanted, held) is expected
+
+
+def test_environment_is_read_by_whole_names() -> None:
+    environ = b"XCUDA_VISIBLE_DEVICES=9\0CUDA_VISIBLE_DEVICES=GPU-a,GPU-b\0"
+    assert units.environment(environ, "CUDA_VISIBLE_DEVICES") == ["GPU-a", "GPU-b"]
+    assert units.environment(environ, "NONE") == []
