@@ -51,7 +51,7 @@ lint: .venv/tested ## ansible-lint (production), yamllint, ruff, mypy
 	ruff check .
 	ruff format --check .
 	mypy
-	PYTHONPATH=tests/lint ansible-lint --offline --strict
+	ansible-lint --offline --strict
 
 .PHONY: unit
 unit: .venv/tested ## Tests that need no host
