@@ -60,21 +60,20 @@ class Run:
 
 def play(playbook: str, *options: str, **variables: Any) -> Run:
     """Run a playbook on the test inventory."""
-    private = tempfile.mkdtemp(prefix="dynfleet-")
     start = time.monotonic()
-    done = ansible_runner.run(
-        private_data_dir=private,
-        project_dir=str(PROJECT),
-        playbook=playbook,
-        inventory=str(INVENTORY),
-        extravars=variables or None,
-        cmdline=" ".join(options) or None,
-        envvars={"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
-        quiet=True,
-    )
-    return Run(
-        done.status, done.rc, time.monotonic() - start, list(done.events), done.stdout.read()
-    )
+    with tempfile.TemporaryDirectory(prefix="dynfleet-") as private:
+        done = ansible_runner.run(
+            private_data_dir=private,
+            project_dir=str(PROJECT),
+            playbook=playbook,
+            inventory=str(INVENTORY),
+            extravars=variables or None,
+            cmdline=" ".join(options) or None,
+            envvars={"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
+            quiet=True,
+        )
+        seconds = time.monotonic() - start
+        return Run(done.status, done.rc, seconds, list(done.events), done.stdout.read())
 
 
 def ssh(host: str, command: str, timeout: float = 60) -> str:
