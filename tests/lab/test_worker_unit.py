@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 import pytest
 import service
@@ -20,10 +21,9 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def rendered(deployed: service.Run) -> dict[str, str]:
-    """Files of host `new` for engine vllm, by path."""
-    run = service.play("tests/lab/render_worker.yml", "--check", "--diff", **SETTINGS)
+def render(**settings: Any) -> dict[str, str]:
+    """Files of host `new`, by path, as the worker role would write them."""
+    run = service.play("tests/lab/render_worker.yml", "--check", "--diff", **settings)
     assert run.rc == 0, run.output
     return {
         entry["after_header"]: entry["after"]
@@ -32,6 +32,28 @@ def rendered(deployed: service.Run) -> dict[str, str]:
         for entry in result.get("diff") or []
         if "after_header" in entry
     }
+
+
+@pytest.fixture(scope="module")
+def rendered(deployed: service.Run) -> dict[str, str]:
+    """The files for engine vllm."""
+    return render(**SETTINGS)
+
+
+def test_unit_is_bound_to_the_node_of_its_gpus(deployed: service.Run) -> None:
+    plan = json.loads(service.ssh("new", "cat /etc/dynamo/plan.json"))
+    # A recorded topology stands for hardware that is not there: only a live one is bound to.
+    plan["source"] = "live"
+    plan["workers"][1].update(numa_node=None, cpus=None, link="SYS")
+    files = render(worker_plan=plan)
+    dropins = [
+        files[f"/etc/systemd/system/dynamo-worker@{index}.service.d/placement.conf"].splitlines()
+        for index in (0, 1)
+    ]
+    assert f"CPUAffinity={plan['workers'][0]['cpus']}" in dropins[0]
+    assert "NUMAPolicy=preferred" in dropins[0]
+    assert f"NUMAMask={plan['workers'][0]['numa_node']}" in dropins[0]
+    assert not [line for line in dropins[1] if line.startswith(("CPUAffinity", "NUMA"))]
 
 
 def test_systemd_accepts_the_unit_without_a_word(rendered: dict[str, str]) -> None:
