@@ -11,6 +11,7 @@ from typing import Any
 import ansible.module_utils
 import yaml
 from ansible.errors import AnsibleError
+from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT / "library/module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(ROOT / "library/module_utils"))
 
-from ansible.module_utils.dynfleet.inputs import catalogue, checks, model, report
+from ansible.module_utils.dynfleet.inputs import catalogue, checks, model, report, text
 
 try:
     # Where values come from: no public name yet. It serves messages only.
@@ -34,12 +35,23 @@ MISSING = object()
 
 
 def plain(value: Any) -> Any:
-    """A rendered value without lazy containers: whatever fails to render fails here."""
+    """A rendered value as plain data: whatever fails to render or to decrypt fails here."""
+    if isinstance(value, EncryptedString):
+        return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def is_vaulted(value: Any) -> bool:
+    """Whether a value, or anything in it, is encrypted in the inventory. Opens nothing."""
+    if isinstance(value, Mapping):
+        return any(is_vaulted(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(is_vaulted(item) for item in value)
+    return isinstance(value, EncryptedString)
 
 
 class Variables(Mapping[str, Any]):
@@ -64,12 +76,10 @@ class Variables(Mapping[str, Any]):
     def render(self, name: str) -> Any:
         """The value, or MISSING."""
         value = self.raw[name]
-        if not catalogue.is_template(value):
-            return plain(value)
         try:
-            return plain(self.templar.template(value))
+            return plain(self.templar.template(value) if catalogue.is_template(value) else value)
         except (AnsibleError, RecursionError) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()).rstrip(".")
             self.failed[name] = "it names itself" if "recursion" in reason.lower() else reason
             return MISSING
 
@@ -116,13 +126,28 @@ def unrendered(fleet: model.Fleet, given: bool) -> Iterator[model.Problem]:
         if not isinstance(host.variables, Variables):
             continue
         for name, reason in host.variables.failed.items():
-            if (name in host.given) == given:
+            if (name in host.given) != given:
+                continue
+            if name in host.secret:
+                yield host.problem(
+                    name, f"cannot be read: {reason}", "give its password: --ask-vault-pass"
+                )
+            else:
                 yield host.problem(
                     name,
                     f"cannot be rendered: {reason}",
                     "mend the expression, or a variable that it names",
                     value=str(host.variables.raw[name]),
                 )
+
+
+def decrypted(fleet: model.Fleet) -> set[str]:
+    """The texts behind the vaulted values of ours, as far as a password opens them."""
+    found: set[str] = set()
+    for host in fleet.hosts.values():
+        for name in host.secret:
+            found.update(text.texts(host.variables.get(name)))
+    return found
 
 
 class ActionModule(ActionBase):
@@ -148,12 +173,17 @@ class ActionModule(ActionBase):
         problems += report.merge(unrendered(fleet, given=True), fleet)
         # What follows from others fails only because of them: said where nothing else is.
         problems = problems or report.merge(unrendered(fleet, given=False), fleet)
-        warnings = [report.line(problem) for problem in found if problem.warning]
+        secrets = decrypted(fleet)
+
+        def line(problem: model.Problem) -> str:
+            return report.withhold(report.line(problem), secrets)
+
+        warnings = [line(problem) for problem in found if problem.warning]
         result = {"changed": False, "warnings": warnings}
         if not problems:
             return {**result, "msg": f"{len(fleet.hosts)} hosts: nothing to object to"}
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = [f"{count} in the inventory; no host was touched.", *map(report.line, problems)]
+        lines = [f"{count} in the inventory; no host was touched.", *map(line, problems)]
         return {**result, "failed": True, "msg": "\n".join(lines)}
 
     def fleet(self, task_vars: Mapping[str, Any]) -> model.Fleet:
@@ -175,14 +205,21 @@ class ActionModule(ActionBase):
         raw: dict[str, Any],
         known: catalogue.Catalogue,
     ) -> model.Host:
-        """A host; nothing of it is rendered yet."""
+        """A host; nothing of it is rendered yet, and what is vaulted is not opened."""
         templar = Templar(loader=self._loader, variables=raw)
+        secret = frozenset(name for name in known.names & set(raw) if is_vaulted(raw[name]))
         return model.Host(
             name=name,
             groups=frozenset(group for group in model.GROUPS if name in groups.get(group, ())),
             variables=Variables(raw, known.names | CONNECTION, templar),
             names=frozenset(raw),
-            given=frozenset(key for key in raw if raw[key] != known.derived.get(key, MISSING)),
+            given=frozenset(
+                key
+                for key in raw
+                # The comparison would open a vaulted value.
+                if key in secret or key not in known.derived or raw[key] != known.derived[key]
+            ),
             defaults=known.defaults,
             origin=partial(origin_of, raw),
+            secret=secret,
         )

@@ -10,6 +10,7 @@ from typing import Any
 import ansible_runner
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 sys.path.append(str(Path(__file__).parent))
 import fleet
@@ -112,6 +113,54 @@ def test_the_projects_inventories_are_good(tmp_path: Path, name: str) -> None:
     ]
     assert {e["event_data"]["host"] for e in events} == {"localhost"}
     assert not any(e["event_data"].get("res", {}).get("changed") for e in events)
+
+
+PASSWORD = "open sesame"  # noqa: S105
+
+
+def vaulted(**texts: str) -> str:
+    """Variables as YAML, encrypted with the password."""
+    lib = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
+    lines = []
+    for name, value in texts.items():
+        lines += [f"{name}: !vault |", *(f"  {x}" for x in lib.encrypt(value).decode().split())]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def with_secrets(site: fleet.Site) -> Path:
+    """A fleet with vaulted variables, ours and another tool's, and one that quotes one."""
+    path = site.write("vaulted", {"hosts": {"gpu1": {"placement_ssd_roots": ["{{ folder }}"]}}})
+    (site.directory / "host_vars").mkdir()
+    (site.directory / "host_vars/gpu1.yml").write_text(
+        vaulted(dynamo_model_path="no/such/place", worker_memory_gib="240", other_tools_key="k")
+        + 'folder: "{{ dynamo_model_path }}"\n'
+    )
+    return path
+
+
+def test_vaulted_values_are_checked_and_never_shown(site: fleet.Site, with_secrets: Path) -> None:
+    (site.directory / "password").write_text(PASSWORD)
+    option = f"--vault-password-file {site.directory}/password"
+    _, events = play(site.directory, with_secrets, cmdline=option)
+    assert [line.split(" (set in ")[0] for line in failed(events)[1:]] == [
+        "gpu1: worker_memory_gib = (vaulted): is text, wanted is a whole number; a vaulted value "
+        "is always text: write this one in the open",
+        "gpu1: placement_ssd_roots = [\"(vaulted)\"]: '(vaulted)' is not absolute; begin it with /",
+        "gpu1: dynamo_model_path = (vaulted): is not absolute, and nothing is downloaded on the "
+        "hosts; name a directory that is there on every worker host",
+    ]
+    assert "no/such/place" not in str(events)
+
+
+def test_without_the_password_other_tools_secrets_do_not_matter(
+    site: fleet.Site, with_secrets: Path
+) -> None:
+    _, events = play(site.directory, with_secrets)
+    names = ("dynamo_model_path", "placement_ssd_roots", "worker_memory_gib")
+    for name, line in zip(names, failed(events)[1:], strict=True):
+        assert line.startswith(f"gpu1: {name}")
+        assert ("--ask-vault-pass" in line) == (name != "placement_ssd_roots")
 
 
 def large(workers: int) -> dict[str, Any]:

@@ -173,8 +173,11 @@ def check(fleet: Fleet) -> Iterator[Problem]:
             if rule and name in host.variables:
                 value = host.variables[name]
                 if wrong := judge(value, rule):
-                    origin = host.origin(name)
-                    yield host.problem(name, wrong, mend(name, value, rule, origin), value=value)
+                    if name in host.secret and kind_of(value) != rule.kind:
+                        told = "a vaulted value is always text: write this one in the open"
+                    else:
+                        told = mend(name, value, rule, host.origin(name))
+                    yield host.problem(name, wrong, told, value=value)
         yield from _ports(host)
         yield from _relations(host)
 

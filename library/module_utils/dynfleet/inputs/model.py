@@ -19,6 +19,7 @@ GROUPS = {
     "workers": "worker",
 }
 SHOWN = 80
+WITHHELD = "(vaulted)"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Host:
 
     names: of all its variables. variables: values of those that are ours; one that cannot be
     rendered is missing. given: names whose value the site chose, as opposed to those that follow
-    from others. defaults: the roles' own. origin: file and line of a variable.
+    from others. defaults: the roles' own. origin: file and line of a variable. secret: names
+    whose value is encrypted in the inventory and not to be shown.
     """
 
     name: str
@@ -67,10 +69,11 @@ class Host:
     given: frozenset[str]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     origin: Callable[[str], str] = nowhere
+    secret: frozenset[str] = frozenset()
 
     def value(self, name: str) -> Any:
-        """The value in force; None where there is none."""
-        return self.variables.get(name, self.defaults.get(name))
+        """The value in force; None where there is none, or it cannot be rendered."""
+        return (self.variables if name in self.names else self.defaults).get(name)
 
     def chosen(self, own: str, fleets: str) -> str:
         """The name to speak of: a role's own variable where the site set that, else the fleet's."""
@@ -100,14 +103,16 @@ class Host:
         self, variable: str, message: str, mend: str, value: Any = None, warning: bool = False
     ) -> Problem:
         """A problem with a variable of this host; value None takes the one in force."""
+        root = variable.split(".", maxsplit=1)[0]
         shown = self.value(variable) if value is None else value
+        seen = WITHHELD if root in self.secret else show(shown)
         return Problem(
             message=message,
             mend=mend,
             host=self.name,
             variable=variable,
-            value="" if shown is None else show(shown),
-            origin=self.origin(variable.split(".", maxsplit=1)[0]),
+            value="" if shown is None else seen,
+            origin=self.origin(root),
             warning=warning,
         )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ansible.module_utils.dynfleet.inputs.model import GROUPS, Fleet, Problem
+from ansible.module_utils.dynfleet.inputs.model import GROUPS, WITHHELD, Fleet, Problem
 
 LISTED = 3
+# Shorter secrets are no secrets, and parts of many words.
+SHORTEST = 4
 
 
 def where(hosts: Sequence[str], fleet: Fleet, variable: str = "") -> str:
@@ -32,6 +34,14 @@ def merge(problems: Iterable[Problem], fleet: Fleet) -> list[Problem]:
         unique = list(dict.fromkeys(name for name in names if name))
         merged.append(replace(problem, host=where(unique, fleet, problem.variable)))
     return merged
+
+
+def withhold(text: str, secrets: Iterable[str]) -> str:
+    """A line without these texts, wherever a message or another variable quotes them."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            text = text.replace(secret, WITHHELD)
+    return text
 
 
 def line(problem: Problem) -> str:

@@ -57,7 +57,8 @@ def _ssd(host: Host) -> Iterator[Problem]:
             f"FlexKV wants more SSD than memory tier (worker_cpu_cache_gib is {cpu})",
             f"give more than {cpu}, or 0 for no SSD tier",
         )
-    if ssd and ssd > 0 and not host.value("placement_ssd_roots"):
+    roots = host.value("placement_ssd_roots")
+    if ssd and ssd > 0 and roots is not None and not roots:
         yield host.problem(
             "worker_ssd_cache_gib",
             "there is no directory for the SSD tier: placement_ssd_roots is empty",
