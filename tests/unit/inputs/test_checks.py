@@ -51,7 +51,7 @@ def fleet(**variables: Any) -> Fleet:
         name="one",
         groups=frozenset(GROUPS),
         variables=values,
-        names=frozenset(values),
+        names=CATALOGUE.shared.union(values),
         given=frozenset(values),
         defaults=CATALOGUE.defaults,
     )

@@ -115,6 +115,33 @@ def test_the_projects_inventories_are_good(tmp_path: Path, name: str) -> None:
     assert not any(e["event_data"].get("res", {}).get("changed") for e in events)
 
 
+def test_an_inventory_without_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text(yaml.safe_dump(fleet.inventory({})))
+    _, events = play(tmp_path, path)
+    (line,) = failed(events)[1:]
+    assert line.startswith("all hosts: ")
+    assert "of the project's defaults are not in the inventory (dynamo_" in line
+    assert f"ln -s {fleet.ROOT}/group_vars" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("10.0.0.21", True),
+        ("GPU_1.example.org", True),
+        *((name, False) for name in ("localhost", "gpu 1", "c=1", "c,1", "a%i", "../x", "-v", "")),
+    ],
+)
+def test_a_hosts_name(site: fleet.Site, name: str, good: bool) -> None:
+    content = fleet.inventory({})
+    content["all"]["hosts"][name] = content["all"]["hosts"].pop("gpu1")
+    content["all"]["children"]["workers"]["hosts"] = {name: None, "gpu2": None}
+    path = site.directory / "named.yml"
+    path.write_text(yaml.safe_dump(content))
+    assert bool(site.look_at(path).get("failed")) is not good
+
+
 PASSWORD = "open sesame"  # noqa: S105
 
 

@@ -9,6 +9,7 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 _PLANE = "the service uses etcd, tcp and NATS throughout: leave it out"
 _ONE_GROUP = "a worker is one GPU group: set dynamo_group_size"
+_GATEWAY = "health checks and the proof speak plain HTTP: end TLS at your gateway"
 COMMON: Mapping[str, str] = {
     "--namespace": "set dynamo_namespace",
     "--discovery-backend": _PLANE,
@@ -46,6 +47,8 @@ FRONTEND: Mapping[str, str] = {
     "--router-mode": "it is kv: leave it out",
     "--migration-limit": "set dynamo_migration_limit",
     "--kserve-grpc-server": "it opens a port that is not in the port table: leave it out",
+    "--tls-cert-path": _GATEWAY,
+    "--tls-key-path": _GATEWAY,
 }
 PLACES = (
     ("workers", "worker_extra_args", WORKER),
@@ -57,6 +60,14 @@ _FLAG_AND_VALUE = re.compile(r"--?[A-Za-z][\w.-]*\s")
 def flag(argument: str) -> str:
     """The flag of an argument, as engines that take _ for - read it."""
     return argument.split("=", 1)[0].replace("_", "-")
+
+
+def meant(argument: str, refused: Mapping[str, str]) -> str:
+    """The refused flag that an argument is, or is short for, as argparse takes it; else empty."""
+    given = flag(argument)
+    if given in refused or not given.startswith("--"):
+        return given if given in refused else ""
+    return next((full for full in refused if len(given) > 2 and full.startswith(given)), "")
 
 
 def check(fleet: Fleet) -> Iterator[Problem]:
@@ -72,9 +83,12 @@ def _argument(
 ) -> Iterator[Problem]:
     if not isinstance(argument, str):
         yield host.problem(name, "holds something that is not text", "put it into quotes", argument)
-    elif flag(argument) in refused:
+    elif not argument.strip():
+        yield host.problem(name, "holds an empty argument", "take it out", argument)
+    elif own := meant(argument, refused):
+        short = "" if own == flag(argument) else f"is short for {own}: "
         yield host.problem(
-            name, "this argument is the project's own", refused[flag(argument)], argument
+            name, f"{short}this argument is the project's own", refused[own], argument
         )
     elif _FLAG_AND_VALUE.match(argument):
         yield host.problem(

@@ -27,12 +27,14 @@ def is_template(value: Any) -> bool:
 class Catalogue:
     """The public variables.
 
-    names: all of them. defaults: literal defaults of the roles; they also say a variable's kind.
-    derived: group_vars that follow from others, as templates. prefixes: what the names of our
-    variables begin with. port_names, set_keys: keys of dynamo_ports and of a release set.
+    names: all of them. shared: those of group_vars. defaults: the literal ones of both; they also
+    say a variable's kind. derived: group_vars that follow from others, as templates. prefixes:
+    what the names of our variables begin with. port_names, set_keys: keys of dynamo_ports and of
+    a release set.
     """
 
     names: frozenset[str]
+    shared: frozenset[str]
     defaults: Mapping[str, Any]
     derived: Mapping[str, Any]
     prefixes: tuple[str, ...]
@@ -57,7 +59,12 @@ def build(group_vars: Mapping[str, Any], role_defaults: Mapping[str, Any]) -> Ca
     words = {name.split("_")[0] for name in names} - COMMON_WORDS
     return Catalogue(
         names=frozenset(names),
-        defaults={key: item for key, item in role_defaults.items() if not is_template(item)},
+        shared=frozenset(group_vars),
+        defaults={
+            key: item
+            for key, item in {**group_vars, **role_defaults}.items()
+            if not is_template(item)
+        },
         derived={key: item for key, item in group_vars.items() if is_template(item)},
         prefixes=(*sorted(f"{word}_" for word in words), *MORE_PREFIXES),
         port_names=frozenset(ports),

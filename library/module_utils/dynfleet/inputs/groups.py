@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
@@ -11,11 +12,17 @@ from ansible.module_utils.dynfleet.inputs.model import GROUPS, Fleet, Problem
 BUILT_IN = frozenset(("all", "ungrouped"))
 
 
+# Names stand in unit files, in etcd's list of members and in names of files.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
 def check(fleet: Fleet) -> Iterator[Problem]:
     """Missing and empty groups, and sizes that give no quorum.
 
     A host in none of our groups is left alone: no play of ours touches it.
     """
+    for host in fleet.hosts.values():
+        yield from _name(host.name)
     others = set(fleet.groups) - set(GROUPS) - BUILT_IN
     for group, role in GROUPS.items():
         hosts = fleet.groups.get(group, ())
@@ -51,4 +58,22 @@ def check(fleet: Fleet) -> Iterator[Problem]:
             "collect them for nobody",
             mend="leave one host in it",
             group="builder",
+        )
+
+
+def _name(name: str) -> Iterator[Problem]:
+    """A host's name in the inventory."""
+    if name == "localhost":
+        yield Problem(
+            message="is what the playbooks call the controller",
+            mend="give the host a name of its own; with ansible_connection: local where it is this "
+            "machine",
+            host=name,
+        )
+    elif not _NAME.fullmatch(name):
+        yield Problem(
+            message="is no name for a host here",
+            mend="use 1 to 63 letters, digits and . _ -, a letter or digit first; ansible_host "
+            "says where it is",
+            host=name,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
@@ -123,16 +125,23 @@ def rule_of(name: str, defaults: Mapping[str, Any]) -> Rule | None:
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a value; empty for what YAML has and we do not take (null, a date)."""
-    found = derived(value)
+    """The kind of a value; empty for what YAML has and we do not take (null, a date, NaN)."""
+    found = None if isinstance(value, float) and math.isnan(value) else derived(value)
     return found.kind if found else ""
+
+
+def word(value: Any) -> str:
+    """What a value is, for people."""
+    if value is None:
+        return "empty"
+    return "a date" if isinstance(value, date) else WORDS.get(kind_of(value), "no number")
 
 
 def judge(value: Any, rule: Rule) -> str:
     """What is wrong with a value, or nothing."""
     kind = kind_of(value)
     if kind != rule.kind and (kind, rule.kind) != ("int", "number"):
-        return f"is {WORDS.get(kind, 'empty')}, wanted is {WORDS[rule.kind]}"
+        return f"is {word(value)}, wanted is {WORDS[rule.kind]}"
     if rule.choices and value not in rule.choices:
         return f"is none of {', '.join(rule.choices)}"
     if rule.pattern and not re.fullmatch(rule.pattern, value):
@@ -154,7 +163,8 @@ def mend(name: str, value: Any, rule: Rule, origin: str) -> str:
         if origin == "-e":
             return f"name=value is always text, give JSON: -e '{{\"{name}\": ...}}'"
         return "write it without quotes"
-    if rule.kind == "text" and kind_of(value) in ("int", "number", "bool"):
+    plain = rule.kind == "text" and isinstance(value, (int, float, date))
+    if plain and re.fullmatch(rule.pattern or ".*", str(value)):
         return "put it into quotes"
     limits = [f"at least {rule.least:g}"] if rule.least is not None else []
     limits += [f"at most {rule.most:g}"] if rule.most is not None else []

@@ -43,8 +43,13 @@ def listeners(host: Host, fleet: Fleet) -> list[Listener]:
         engine=engine,
         nats_servers=servers,
     )
-    ssh = host.integer("ansible_port") or SSH_PORT
-    return [*table, Listener(ANY, ssh, "sshd", "", True)]
+    return [*table, Listener(ANY, ssh_port(host), "sshd", "", True)]
+
+
+def ssh_port(host: Host) -> int:
+    """Where sshd listens; -e and INI files give numbers as text."""
+    given = str(host.value("ansible_port") or "")
+    return int(given) if given.isdecimal() else SSH_PORT
 
 
 def meet(one: Listener, other: Listener) -> bool:

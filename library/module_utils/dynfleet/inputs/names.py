@@ -36,6 +36,15 @@ def check(fleet: Fleet) -> Iterator[Problem]:
     """Unknown variables and unknown keys."""
     judged: dict[str, str | None] = {}
     for host in fleet.hosts.values():
+        if missing := sorted(fleet.catalogue.shared - host.names):
+            shown = ", ".join(missing[:2]) + (", ..." if len(missing) > 2 else "")
+            yield Problem(
+                message=f"{len(missing)} of the project's defaults are not in the inventory "
+                f"({shown})",
+                mend=f"ln -s {fleet.root}/group_vars beside the inventory file; what is the site's "
+                "own stands in that file or in host_vars",
+                host=host.name,
+            )
         foreign = tuple(item for item in host.sequence("dynamo_foreign_variables"))
         for name in sorted(host.names - fleet.catalogue.names):
             if name not in judged:

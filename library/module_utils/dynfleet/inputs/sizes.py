@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ansible.module_utils.dynfleet.inputs.files import read_json
-from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
+from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem, show
 
 GPUS_OF_A_HOST = 8
 
@@ -51,6 +51,7 @@ def check(fleet: Fleet) -> Iterator[Problem]:
         if size is None:
             continue
         yield from _layout(host, size)
+        yield from _named(host)
         gpus = declared_gpus(host, fleet)
         if gpus is None or layout(host):
             continue
@@ -64,6 +65,20 @@ def check(fleet: Fleet) -> Iterator[Problem]:
                 size_name(host),
                 f"{usable} GPUs do not divide by it, {usable % size} would be idle",
                 "take a size that divides them, or name the idle ones in placement_exclude",
+            )
+
+
+def _named(host: Host) -> Iterator[Problem]:
+    """GPUs are named by index or UUID."""
+    named = {
+        "placement_layout": [gpu for group in layout(host) for gpu in group],
+        "placement_exclude": host.sequence("placement_exclude"),
+    }
+    for name, gpus in named.items():
+        odd = [gpu for gpu in gpus if isinstance(gpu, bool) or not isinstance(gpu, (int, str))]
+        if odd:
+            yield host.problem(
+                name, f"holds {show(odd[0])}", "name GPUs by index or UUID: 3, or GPU-..."
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from posixpath import normpath
 from typing import Any
 
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
@@ -17,6 +18,11 @@ HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - onl
 SEEN_BY_UNITS = ("dynamo_model_path", "worker_model_path", "placement_ssd_roots")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN = re.compile(r"/[A-Za-z0-9._@+/-]*")
+
+
+def plain(path: str) -> str:
+    """A path without what the kernel does not see: doubled slashes, dots, a slash at the end."""
+    return "/" + normpath(path).lstrip("/")
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -54,13 +60,17 @@ def _paths(host: Host) -> Iterator[Problem]:
                 yield host.problem(name, "holds something that is no path", "give text")
             elif not path.startswith("/"):
                 yield host.problem(name, f"'{path}' is not absolute", "begin it with /")
+            elif plain(path) == "/" or ".." in path.split("/"):
+                yield host.problem(
+                    name, f"'{path}' is no directory of its own", "name one, without '..'"
+                )
             elif not _PLAIN.fullmatch(path) and not _CONTROL.search(path):
                 yield host.problem(
                     name,
                     f"'{path}' has a character that unit files take apart",
                     "use letters, digits and . _ @ + - only",
                 )
-    roots = [str(path).rstrip("/") for path in host.sequence("placement_ssd_roots")]
+    roots = [plain(str(path)) for path in host.sequence("placement_ssd_roots")]
     twice = sorted({path for path in roots if roots.count(path) > 1})
     if twice:
         yield host.problem(
@@ -73,7 +83,7 @@ def _hidden(host: Host) -> Iterator[Problem]:
         if name not in host.given:
             continue
         for path in texts(host.value(name)):
-            if f"{path}/".startswith(tuple(f"{hidden}/" for hidden in HIDDEN)):
+            if f"{plain(path)}/".startswith(tuple(f"{hidden}/" for hidden in HIDDEN)):
                 yield host.problem(
                     name,
                     f"'{path}' is out of the units' sight: their sandbox hides {', '.join(HIDDEN)}",
