@@ -144,7 +144,7 @@ plan:
           type: dict
     cost: {description: What the plan costs against the optimum., type: str}
     workers:
-      description: The workers, in order of their lowest GPU index.
+      description: The workers, in order of their lowest GPU index, or of O(layout).
       type: list
       elements: dict
       contains:
@@ -203,10 +203,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.placement.explain import table
+from ansible.module_utils.dynfleet.placement.facts import whole
 from ansible.module_utils.dynfleet.placement.plan import Refusal, make_plan
 from ansible.module_utils.dynfleet.placement.svg import picture
 from ansible.module_utils.dynfleet.placement.wishes import Wishes
-from ansible.module_utils.dynfleet.topology.recorded import Unreadable, check
+from ansible.module_utils.dynfleet.topology.recorded import Unreadable
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "topology": {"type": "dict", "required": True},
@@ -244,9 +245,9 @@ def wishes(params: dict[str, Any]) -> Wishes:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    topology, host = module.params["topology"], module.params["host"]
+    host = module.params["host"]
     try:
-        check(topology, f"{host}: topology")
+        topology = whole(module.params["topology"], f"{host}: topology")
         plan = make_plan(topology, wishes(module.params), host)
     except Refusal as refusal:
         module.fail_json(

@@ -60,6 +60,37 @@ def test_wrong_facts_and_wrong_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["msg"] == "gpu1: no plan. gpu1: topology: needs the lists gpus and links"
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"nvme": None}, "nvme is no list of objects"),
+        ({"problems": ["hot"]}, "problems is no list of objects"),
+        ({"nvme": [{"name": "a", "distance": ["PIX"]}]}, "a: distance to 1 GPUs, there are 8"),
+        ({"network": [{"name": "b", "distance": ["X"] * 8}]}, "b: distance 'X' is no link class"),
+        ({"numa_nodes": [{"node": 0, "cpus": "all"}]}, "NUMA node 0: 'all' is not a CPU list"),
+    ],
+)
+def test_facts_that_someone_edited(
+    capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    topology = {**json.loads(BRIDGED.read_text()), **change}
+    answer = run("worker_layout", capsys, topology=topology, host="gpu1")
+    assert answer["failed"]
+    assert answer["msg"].startswith(f"gpu1: no plan. gpu1: topology: {said}")
+
+
+def test_facts_cut_down_to_what_decides(capsys: pytest.CaptureFixture[str]) -> None:
+    """GPUs and links are enough; nothing else is known then."""
+    topology = json.loads(BRIDGED.read_text())
+    few = {
+        "gpus": [{"index": gpu["index"]} for gpu in topology["gpus"]],
+        "links": topology["links"],
+    }
+    plan = run("worker_layout", capsys, topology=few, host="gpu1", picture=True)["plan"]
+    assert plan["optimum"]["links"] == ["NV12"] * 4
+    assert plan["workers"][0]["cpus"] is None
+
+
 def test_an_unreadable_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answer = run("gpu_topology", capsys, recorded=str(tmp_path / "none"))
     assert answer["msg"] == f"recorded topology {tmp_path}/none: No such file or directory"

@@ -227,3 +227,14 @@ def test_no_driver(live: Host) -> None:
     status, told = live.run(0, path=str(live.folder))
     assert status == UNKNOWN
     assert "install the NVIDIA driver" in told
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "[]", "{}", '{"host": "a", "source": "live", "idle": [], "workers": [{}]}']
+)
+def test_a_file_that_is_no_plan(host: Host, text: str) -> None:
+    (host.folder / "plan.json").write_text(text)
+    status, told = host.run(0)
+    assert status == UNKNOWN
+    assert "plan.json is no plan of this release" in told
+    assert "Traceback" not in told

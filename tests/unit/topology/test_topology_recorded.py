@@ -58,6 +58,20 @@ def matrix(links: Any, gpus: int = 2) -> str:
         ('{"gpus": ', "m: not JSON"),
         ('{"schema": 7}', "m: schema is 7, this release reads 1: record it anew"),
         ('{"schema": 1, "gpus": 1}', "m: needs the lists gpus and links"),
+        ('{"topology": [1]}', "m: topology is no object"),
+        (matrix(5), "m: needs the lists gpus and links"),
+        (matrix([1, 2]), "m: needs the lists gpus and links"),
+        ('{"schema": 1, "gpus": [3], "links": [["X"]]}', r"m: gpus\[0\] has no index"),
+        ('{"schema": 1, "gpus": [{"index": "0"}], "links": [["X"]]}', r"m: gpus\[0\] has no index"),
+        (
+            '{"schema": 1, "gpus": [{"index": 1}, {"index": 1}], "links": [[], []]}',
+            "m: two GPUs have the index 1",
+        ),
+        (
+            '{"schema": 1, "links": [[], []],'
+            ' "gpus": [{"index": 0, "uuid": "GPU-a"}, {"index": 1, "uuid": "GPU-a"}]}',
+            "m: two GPUs have the uuid GPU-a",
+        ),
         (matrix([["X"]]), "m: 2 GPUs need a link matrix of that size"),
         (matrix([["X", "QPI"], ["QPI", "X"]]), r"m: links\[0\]\[1\] is 'QPI', no link class"),
         (matrix([["X", "X"], ["SYS", "X"]]), r"m: links\[0\]\[1\] is 'X', no link class"),

@@ -67,7 +67,8 @@ def _searches(graph: Graph, size: int) -> Iterator[_Search]:
         raise ValueError(f"a group needs at least 1 GPU, not {size}")
     if graph.size > MAX_GPUS:
         raise ValueError(
-            f"{graph.size} GPUs: the exact search goes up to {MAX_GPUS}; give the layout by hand"
+            f"{graph.size} GPUs: the exact search goes up to {MAX_GPUS}; leave GPUs out"
+            " (placement_exclude)"
         )
     count = graph.size // size
     rows = enumerate(graph.points)

@@ -58,7 +58,19 @@ def load(path: str) -> dict[str, Any]:
         raise CannotTell(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise CannotTell(f"{path} is not JSON: {error}") from error
+    if not _is_plan(plan):
+        raise CannotTell(f"{path} is no plan of this release")
     return plan
+
+
+def _is_plan(plan: Any) -> bool:
+    """Whether it has everything that is looked at here."""
+    if not isinstance(plan, dict) or not isinstance(plan.get("workers"), list):
+        return False
+    return {"host", "source", "idle"} <= set(plan) and all(
+        isinstance(worker, dict) and {"index", "gpus", "links"} <= set(worker)
+        for worker in plan["workers"]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,6 +44,8 @@ def _from_json(name: str, text: str) -> dict[str, Any]:
     except ValueError as error:
         raise Unreadable(f"{name}: not JSON ({error}); a file holds one host") from error
     value = value.get("topology", value)
+    if not isinstance(value, dict):
+        raise Unreadable(f"{name}: topology is no object")
     if "schema" not in value and isinstance(value.get("gpus"), int):
         return _from_matrix(value)
     if value.get("schema") != SCHEMA:
@@ -69,7 +71,9 @@ def _from_matrix(value: dict[str, Any]) -> dict[str, Any]:
         }
         for index, node in enumerate(numa)
     ]
-    links = [[canonical(str(cell)) or cell for cell in row] for row in value.get("links", [])]
+    links = value.get("links")
+    if links and is_matrix(links):
+        links = [[canonical(str(cell)) or cell for cell in row] for row in links]
     return {**_empty(), "gpus": gpus, "links": links, "host": value.get("id")}
 
 
@@ -105,13 +109,33 @@ def _empty() -> dict[str, Any]:
     }
 
 
+def is_matrix(links: Any) -> bool:
+    """Whether it is a list of lists."""
+    return isinstance(links, list) and all(isinstance(row, list) for row in links)
+
+
 def check(topology: dict[str, Any], name: str) -> None:
-    """Raise Unreadable where GPUs and link matrix do not belong together."""
+    """Raise Unreadable where GPUs and link matrix are none, or do not belong together."""
     gpus, links = topology.get("gpus"), topology.get("links")
-    if not isinstance(gpus, list) or not isinstance(links, list):
+    if not isinstance(gpus, list) or not is_matrix(links):
         raise Unreadable(f"{name}: needs the lists gpus and links")
-    if len(links) != len(gpus) or any(len(row) != len(gpus) for row in links):
-        raise Unreadable(f"{name}: {len(gpus)} GPUs need a link matrix of that size")
+    _check_gpus(gpus, name)
+    _check_links(links or [], len(gpus), name)
+
+
+def _check_gpus(gpus: list[Any], name: str) -> None:
+    for place, gpu in enumerate(gpus):
+        if not isinstance(gpu, dict) or type(gpu.get("index")) is not int:
+            raise Unreadable(f"{name}: gpus[{place}] has no index")
+    for key in ("index", "uuid"):
+        seen = [gpu[key] for gpu in gpus if gpu.get(key) is not None]
+        if twice := [value for value in seen if seen.count(value) > 1]:
+            raise Unreadable(f"{name}: two GPUs have the {key} {twice[0]}")
+
+
+def _check_links(links: list[list[Any]], count: int, name: str) -> None:
+    if len(links) != count or any(len(row) != count for row in links):
+        raise Unreadable(f"{name}: {count} GPUs need a link matrix of that size")
     for one, row in enumerate(links):
         for other, link in enumerate(row):
             if canonical(str(link)) is None or (link == SELF) != (one == other):
