@@ -283,7 +283,13 @@ class UnitSet:
 
     def must(self, *arguments: str, timeout: float = 60) -> None:
         """Run systemctl; a refusal ends the module with what it said."""
-        done = systemctl(*arguments, timeout=timeout)
+        try:
+            done = systemctl(*arguments, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.module.fail_json(
+                msg=f"systemctl {' '.join(arguments)} was not done within {timeout:g} s; see "
+                "systemctl list-jobs on the host"
+            )
         if done.returncode != 0:
             self.module.fail_json(
                 msg=f"systemctl {' '.join(arguments)} failed: {done.stderr.strip()}"

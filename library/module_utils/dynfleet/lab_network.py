@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,25 +155,35 @@ def forwarding_users() -> list[str]:
     return []
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Two labs that come and go together do not lose each other's entry."""
+    with FORWARDING.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def use_forwarding(name: str) -> None:
     """Switch forwarding on, and remember how it was found."""
-    record = {"was": FORWARDING.read_text().strip(), "labs": []}
-    with suppress(OSError, ValueError):
-        record = json.loads(FORWARDING_RECORD.read_text())
-    record["labs"] = sorted({*record["labs"], name})
-    FORWARDING_RECORD.write_text(json.dumps(record))
-    FORWARDING.write_text("1\n")
+    with one_at_a_time():
+        record = {"was": FORWARDING.read_text().strip(), "labs": []}
+        with suppress(OSError, ValueError):
+            record = json.loads(FORWARDING_RECORD.read_text())
+        record["labs"] = sorted({*record["labs"], name})
+        FORWARDING_RECORD.write_text(json.dumps(record))
+        FORWARDING.write_text("1\n")
 
 
 def leave_forwarding(name: str) -> None:
     """Put the switch back when no lab needs it any more."""
-    users = forwarding_users()
-    if name not in users:
-        return
-    record = json.loads(FORWARDING_RECORD.read_text())
-    record["labs"] = [user for user in users if user != name]
-    if record["labs"]:
-        FORWARDING_RECORD.write_text(json.dumps(record))
-    else:
-        FORWARDING.write_text(record["was"] + "\n")
-        FORWARDING_RECORD.unlink()
+    with one_at_a_time():
+        users = forwarding_users()
+        if name not in users:
+            return
+        record = json.loads(FORWARDING_RECORD.read_text())
+        record["labs"] = [user for user in users if user != name]
+        if record["labs"]:
+            FORWARDING_RECORD.write_text(json.dumps(record))
+        else:
+            FORWARDING.write_text(record["was"] + "\n")
+            FORWARDING_RECORD.unlink()
