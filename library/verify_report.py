@@ -37,6 +37,11 @@ options:
     description: Number of NATS servers in the inventory; one alone has no cluster port.
     type: int
     required: true
+  left_out:
+    description: Hosts of the inventory that were not looked at.
+    type: list
+    elements: str
+    default: []
   report:
     description: File for the report; its directory is made.
     type: path
@@ -94,6 +99,7 @@ def main() -> None:
             "ports": {"type": "dict", "required": True},
             "engine": {"type": "str", "required": True},
             "nats_servers": {"type": "int", "required": True},
+            "left_out": {"type": "list", "elements": "str", "default": []},
             "report": {"type": "path", "required": True},
         },
         supports_check_mode=True,
@@ -116,7 +122,7 @@ def main() -> None:
         for name, host in params["hosts"].items()
     }
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    report = judge(seen, now)
+    report = judge(seen, now, params["left_out"])
     path = Path(params["report"])
     if not module.check_mode:
         path.parent.mkdir(parents=True, exist_ok=True)

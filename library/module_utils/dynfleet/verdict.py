@@ -21,15 +21,18 @@ class Seen(NamedTuple):
     table: Sequence[Listener]  # its part of the port table
 
 
-def judge(hosts: Mapping[str, Seen], checked_at: str) -> dict[str, Any]:
-    """The report: ``ok``, ``checked_at``, ``hosts``, ``units``, ``frontends``, ``findings``,
-    ``figures``. It is ok only if something was looked at and nothing was found.
+def judge(
+    hosts: Mapping[str, Seen], checked_at: str, left_out: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The report; its shape is in docs/verify.md. It is ok only if something was looked at and
+    nothing was found.
 
-    checked_at: the time to put into the report.
+    checked_at, left_out: the time, and hosts that nobody looked at, to put into the report.
     """
     report: dict[str, Any] = {
         "ok": False,
         "checked_at": checked_at,
+        "left_out": list(left_out),
         "hosts": {},
         "units": [],
         "frontends": {},

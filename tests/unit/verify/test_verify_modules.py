@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 import service_probe
 import unit_probe
 import verify_report
+from ansible.module_utils.dynfleet.verdict import Seen, judge
+from ansible.module_utils.dynfleet.verify.units import observe
 from ansible.module_utils.testing import patch_module_args
 from stand_in import StandIn
 
+ROOT = Path(__file__).resolve().parents[3]
 SHOW = """\
 Id=dynamo.target
 LoadState=loaded
@@ -139,6 +143,7 @@ def test_verify_report(
         ports={"worker_system": 9100},
         engine="mocker",
         nats_servers=1,
+        left_out=["gpu2"],
         report=str(path),
         _ansible_check_mode=check_mode,
     )
@@ -146,4 +151,32 @@ def test_verify_report(
     assert "FINDING gpu1: probe" in result["summary"]
     assert path.exists() is not check_mode
     if not check_mode:
-        assert json.loads(path.read_text())["findings"] == result["findings"]
+        report = json.loads(path.read_text())
+        assert report["findings"] == result["findings"]
+        assert report["left_out"] == ["gpu2"]
+
+
+def test_the_shape_of_the_report_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every key that a report has is named in docs/verify.md, and no other."""
+    server = StandIn(1)
+    workers = {"gpu1": [{"unit": "w", "url": f"{server.url}/worker/0"}]}
+    asked = call(
+        service_probe, capsys, host="control", url=server.url, model="lab", workers=workers
+    )
+    health = {"url": "", "wanted": "", "seen": "", "ok": False}
+    unit = {**observe(None, "w"), "want": "a", "have": "b", "health": health}
+    look = {"units": [unit], "plan_error": "", "sockets": [{"address": "", "port": 1, "pid": 1}]}
+    look["sockets"][0].update(process="", unit="")
+    report = judge({"control": Seen(look, look, asked, [])}, "")
+
+    def keys(value: Any) -> set[str]:
+        if isinstance(value, list):
+            return {key for item in value for key in keys(item)}
+        if not isinstance(value, dict):
+            return set()
+        return {key for name, item in value.items() for key in {name} | keys(item)}
+
+    document = (ROOT / "docs/verify.md").read_text().split("| key |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(?:[a-z]+\.\*\.)?([a-z_]+)(?:\[\])?`", document))
+    words = {"listed", "foreign", "wrong", "verify_report"}  # values, and the option
+    assert keys(report) - {"control", "gpu1/w"} == named - words
