@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -25,11 +26,16 @@ GPU3\tNV4\tPHB\tPHB\t X \t0-31\t0
 
 
 def play(folder: Path, *arguments: str) -> tuple[int, str]:
-    """Exit status and output of the playbook; reports go to `folder`."""
+    """Exit status and output of plan.yml; reports go to `folder`."""
+    playbook = str(ROOT / "playbooks" / "plan.yml")
+    return run(folder, playbook, "-e", f"reports_dir={folder}/reports", *arguments)
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and output of a playbook that is run in `folder`."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "ansible", "playbook", str(ROOT / "playbooks" / "plan.yml")),
-            *("-e", f"reports_dir={folder}/reports", *arguments),
+            *(sys.executable, "-m", "ansible", "playbook", *arguments),
             *("-e", f"ansible_python_interpreter={sys.executable}"),
         ],
         cwd=folder,
@@ -83,6 +89,23 @@ def test_hosts_one_of_which_is_refused(tmp_path: Path) -> None:
         {"system": 9100 + index} for index in range(3)
     ]
     assert not (tmp_path / "reports" / "bridges.json").exists()
+
+
+def test_the_modules_examples_run(tmp_path: Path) -> None:
+    """As documented; only the first look at the hardware is at a recorded host."""
+    plays = []
+    for module in ("gpu_topology", "worker_layout"):
+        text = importlib.import_module(module).EXAMPLES.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+        tasks = yaml.safe_load(text)
+        first = tasks[0]["gpu_topology"] or {}
+        tasks[0]["gpu_topology"] = {**first, "recorded": str(LAB / "h100-pcie-8-bridged.json")}
+        plays.append({"hosts": "localhost", "gather_facts": False, "tasks": tasks})
+    (tmp_path / "examples.yml").write_text(yaml.safe_dump(plays))
+    status, output = run(tmp_path, str(tmp_path / "examples.yml"))
+    assert status == 0, output
+    assert "failed=0" in output and "0+2" in output
+    kept = json.loads((tmp_path / "localhost.json").read_text())
+    assert kept["host"] == "h100-pcie-8-bridged"
 
 
 @pytest.mark.parametrize("entry", ["main", "plan"])
