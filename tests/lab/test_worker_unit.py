@@ -10,14 +10,17 @@ import pytest
 import service
 
 pytestmark = pytest.mark.lab
+# Everything that systemd, a shell or JSON would take for more than a letter.
+NAME = "a \"b\" 'c' 100% %n $HOME ${X} `id` back\\slash \u00e9 \U0001f600"
+OVERRIDES = '--hf-overrides={"a b": ["$HOME", "%h", "\\\\"]}'
 SETTINGS = {
     "worker_engine": "vllm",
-    "worker_model_name": 'a "quoted" 100% name',
+    "worker_model_name": NAME,
     "worker_cpu_cache_gib": 2,
     "worker_ssd_cache_gib": 3,
     "placement_ssd_roots": ["/nvme0/flexkv", "/nvme1/flexkv"],
     "worker_memory_gib": 64,
-    "worker_extra_args": ["--enforce-eager"],
+    "worker_extra_args": ["--enforce-eager", OVERRIDES],
 }
 
 
@@ -68,6 +71,19 @@ def test_systemd_accepts_the_unit_without_a_word(rendered: dict[str, str]) -> No
     assert "Overall exposure level" in service.ssh("new", f"cd {folder}; {analyze}")
 
 
+def test_systemd_passes_names_and_arguments_on_as_they_are(rendered: dict[str, str]) -> None:
+    """The unit's own lines, given to a program that says what it was given."""
+    unit = rendered["/etc/systemd/system/dynamo-worker@.service"]
+    name = unit.split("--served-model-name ")[1].split(" \\\n")[0]
+    arguments = unit.split('  "--enforce-eager" \\\n')[1].split("\n")[0].strip()
+    said = "/run/systemd/system/said.service"
+    lines = ["[Service]", "Type=oneshot", "StandardOutput=file:/root/said"]
+    lines += [f"ExecStart=/usr/bin/printf %%s\\\\n {name} {arguments}", ""]
+    commands = [f"printf %s {shlex.quote(chr(10).join(lines))} > {said}", "systemctl daemon-reload"]
+    commands += ["systemctl start said.service", "cat /root/said", f"rm {said} /root/said"]
+    assert service.ssh("new", " && ".join(commands)).splitlines() == [NAME, OVERRIDES]
+
+
 def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str]) -> None:
     unit = rendered["/etc/systemd/system/dynamo-worker@.service"]
     for wanted in (
@@ -75,7 +91,6 @@ def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str])
         "--tensor-parallel-size 2",
         '--kv-transfer-config \'{"kv_connector":"FlexKVConnectorV1","kv_role":"kv_both"}\'',
         '"endpoint":"tcp://127.0.0.1:${WORKER_KV_EVENTS_PORT}"',
-        '--served-model-name "a \\"quoted\\" 100%% name"',
         "KillMode=mixed",
         "Restart=always",
         "LimitMEMLOCK=infinity",
