@@ -47,6 +47,13 @@ def workers_of(host: Host, fleet: Fleet) -> int:
 def check(fleet: Fleet) -> Iterator[Problem]:
     """Group sizes against GPUs and layouts, on worker hosts."""
     for host in fleet.members("workers"):
+        if host.text("placement_topology_recorded") and host.text("dynamo_engine") == "vllm":
+            yield host.problem(
+                "placement_topology_recorded",
+                "plan and guard go by this file, the GPUs themselves are never looked at",
+                "leave it out where there are GPUs",
+                warning=True,
+            )
         size = group_size(host)
         if size is None:
             continue

@@ -12,7 +12,7 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 # Meant to have many lines.
 BLOCKS = frozenset(("dynamo_sandbox",))
 # Rendered without quotes, several in a line, into units and the web server.
-PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots")
+PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots", "placement_topology_recorded")
 # The sandbox of every unit shows these empty (ProtectHome, PrivateTmp).
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - only compared
 SEEN_BY_UNITS = ("dynamo_model_path", "worker_model_path", "placement_ssd_roots")
@@ -56,6 +56,8 @@ def _paths(host: Host) -> Iterator[Problem]:
     for name in PLAIN_PATHS:
         value = host.value(name)
         for path in (value,) if isinstance(value, str) else host.sequence(name):
+            if path == host.defaults.get(name) == "":
+                continue
             if not isinstance(path, str):
                 yield host.problem(name, "holds something that is no path", "give text")
             elif not path.startswith("/"):
