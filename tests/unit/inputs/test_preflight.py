@@ -130,7 +130,7 @@ def test_an_inventory_without_the_defaults(tmp_path: Path) -> None:
     [
         ("10.0.0.21", True),
         ("GPU_1.example.org", True),
-        *((name, False) for name in ("localhost", "gpu 1", "c=1", "c,1", "a%i", "../x", "-v", "")),
+        *((name, False) for name in ("localhost", "gpu 1", "c=1", "c,1", "a%i", "../x", "-v")),
     ],
 )
 def test_a_hosts_name(site: fleet.Site, name: str, good: bool) -> None:
