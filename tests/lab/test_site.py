@@ -25,6 +25,13 @@ def test_service_is_deployed_and_verified(deployed: service.Run) -> None:
     assert set(service.main_pids()) >= WORKERS
 
 
+def test_nothing_is_used_that_ansible_will_drop(
+    virgin_check: service.Run, deployed: service.Run
+) -> None:
+    for run in (virgin_check, deployed):
+        assert "DEPRECATION" not in run.output
+
+
 def test_second_run_changes_and_restarts_nothing(deployed: service.Run) -> None:
     before = service.main_pids()
     again = service.play("site.yml")
