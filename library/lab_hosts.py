@@ -48,6 +48,11 @@ options:
     description: Private network of the lab; its first address is the machine's own. Required with
       V(present) and V(valid).
     type: str
+  internet:
+    description: Whether the hosts have a way out. Without, they reach each other and nothing else,
+      not even the machine, which reaches them.
+    type: bool
+    default: true
   cache_dir:
     description: Directory of the cache (roots and downloaded packages). Required with V(present)
       and V(valid).
@@ -218,6 +223,7 @@ def main() -> None:
             "names": {"type": "list", "elements": "str", "default": []},
             "bridge": {"type": "str"},
             "subnet": {"type": "str"},
+            "internet": {"type": "bool", "default": True},
             "cache_dir": {"type": "path"},
             "roots": {"type": "dict"},
             "hosts": {"type": "list", "elements": "dict", "options": HOST_OPTIONS},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,15 +58,15 @@ class Run:
         return found
 
 
-def play(playbook: str, *options: str, **variables: Any) -> Run:
-    """Run a playbook on the test inventory."""
+def play(playbook: str, *options: str, inventory: Path = INVENTORY, **variables: Any) -> Run:
+    """Run a playbook on the test inventory, or on another one."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dynfleet-") as private:
         done = ansible_runner.run(
             private_data_dir=private,
             project_dir=str(PROJECT),
             playbook=playbook,
-            inventory=str(INVENTORY),
+            inventory=str(inventory),
             extravars=variables or None,
             cmdline=" ".join(options) or None,
             envvars={"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
@@ -76,15 +76,21 @@ def play(playbook: str, *options: str, **variables: Any) -> Run:
         return Run(done.status, done.rc, seconds, list(done.events), done.stdout.read())
 
 
-def ssh(host: str, command: str, timeout: float = 60) -> str:
-    """Run a shell command on a lab host; its standard output."""
+def ssh(
+    host: str,
+    command: str,
+    timeout: float = 60,
+    addresses: Mapping[str, str] = ADDRESSES,
+    state: Path = STATE,
+) -> str:
+    """Run a shell command on a lab host; its standard output. state: the lab's directory."""
     return subprocess.run(
         [
             "ssh",
-            *("-i", str(STATE / "ssh/id_ed25519")),
-            *("-o", f"UserKnownHostsFile={STATE / 'ssh/known_hosts'}"),
+            *("-i", str(state / "ssh/id_ed25519")),
+            *("-o", f"UserKnownHostsFile={state / 'ssh/known_hosts'}"),
             *("-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=5", "-o", "BatchMode=yes"),
-            f"root@{ADDRESSES[host]}",
+            f"root@{addresses[host]}",
             command,
         ],
         capture_output=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import grp
+import hashlib
 import os
 import pwd
 import stat
@@ -19,6 +20,15 @@ def read(path: str) -> bytes | None:
         return Path(path).read_bytes()
     except (FileNotFoundError, ProcessLookupError):  # the second: /proc of a process that ends
         return None
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def owner_ids(owner: str, group: str) -> tuple[int, int]:

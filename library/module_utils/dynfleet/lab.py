@@ -97,6 +97,8 @@ class Lab:
     subnet: str
     directory: str
     cache: str
+    # Whether hosts have a way out: forwarding and address translation.
+    internet: bool = True
 
     @property
     def network(self) -> ipaddress.IPv4Network:
@@ -229,18 +231,29 @@ def loopback_proxies(proxies: Mapping[str, str]) -> list[str]:
     ]
 
 
-def nat_rules(lab: Lab) -> str:
-    """The lab's own nftables table, made anew in one transaction."""
-    table = f"ip {lab.bridge}"
-    return f"""table {table}
-delete table {table}
-table {table} {{
-  chain postrouting {{
+NAT = """  chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {lab.subnet} ip daddr != {lab.subnet} masquerade
+    ip saddr {subnet} ip daddr != {subnet} masquerade
   }}
-}}
 """
+# Other labs of the machine may have forwarding on, and the machine has services of its own.
+CUT = """  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    iifname "{bridge}" oifname != "{bridge}" drop
+    oifname "{bridge}" iifname != "{bridge}" drop
+  }}
+  chain input {{
+    type filter hook input priority filter; policy accept;
+    iifname "{bridge}" ct state new drop
+  }}
+"""
+
+
+def table_rules(lab: Lab) -> str:
+    """The lab's own nftables table, made anew in one transaction: a way out, or none at all."""
+    table = f"ip {lab.bridge}"
+    chains = (NAT if lab.internet else CUT).format(subnet=lab.subnet, bridge=lab.bridge)
+    return f"table {table}\ndelete table {table}\ntable {table} {{\n{chains}}}\n"
 
 
 def has_table(ruleset: Mapping[str, Any], lab: Lab) -> bool:
@@ -249,10 +262,12 @@ def has_table(ruleset: Mapping[str, Any], lab: Lab) -> bool:
     return any((t["family"], t["name"]) == ("ip", lab.bridge) for t in tables)
 
 
-def has_nat(ruleset: Mapping[str, Any], lab: Lab) -> bool:
-    """Whether it has its rule for the lab's subnet."""
+def has_table_rules(ruleset: Mapping[str, Any], lab: Lab) -> bool:
+    """Whether it has its rules: the translation of the lab's subnet, or the three that drop."""
     rules = [item["rule"] for item in ruleset.get("nftables", []) if "rule" in item]
     own = [json.dumps(r["expr"]) for r in rules if (r["family"], r["table"]) == ("ip", lab.bridge)]
+    if not lab.internet:
+        return sum('"drop"' in text and f'"{lab.bridge}"' in text for text in own) == 3
     return any("masquerade" in text and lab.subnet.split("/")[0] in text for text in own)
 
 

@@ -61,10 +61,12 @@ class Network:
         """What is missing, in words."""
         rules = self.ruleset()
         steps = [] if self.bridge_is_right() else [f"bridge {self.lab.bridge}"]
+        if not pure.has_table_rules(rules, self.lab):
+            steps.append(f"nftables table {self.lab.bridge}")
+        if not self.lab.internet:
+            return steps
         if FORWARDING.read_text().strip() != "1" or self.lab.bridge not in forwarding_users():
             steps.append("ip_forward")
-        if not pure.has_nat(rules, self.lab):
-            steps.append(f"nftables table {self.lab.bridge}")
         own = pure.own_rules(rules, self.lab)
         steps += [
             f"pass through {' '.join(chain)}"
@@ -86,8 +88,9 @@ class Network:
         try:
             if not self.bridge_is_right():
                 self.make_bridge()
-            use_forwarding(self.lab.bridge)
-            run("nft", "--file", "-", text=pure.nat_rules(self.lab))
+            if self.lab.internet:
+                use_forwarding(self.lab.bridge)
+            run("nft", "--file", "-", text=pure.table_rules(self.lab))
         except LabError as error:
             raise LabError(
                 f"{error}\nThe kernel needs bridges, veth pairs and nftables with address "
@@ -95,7 +98,7 @@ class Network:
             ) from None
         rules = self.ruleset()
         self.drop_pass_rules(rules)
-        for chain in pure.blocking_chains(rules):
+        for chain in pure.blocking_chains(rules) if self.lab.internet else ():
             for rule in pure.pass_rules(self.lab):
                 run("nft", "insert", "rule", *chain, rule)
 

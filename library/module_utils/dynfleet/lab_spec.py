@@ -68,7 +68,13 @@ def remaining(params: Mapping[str, Any]) -> Spec | None:
 def named(params: Mapping[str, Any]) -> Lab:
     """The lab that the parameters name."""
     refuse(pure.lab_problems(params["bridge"], params["subnet"]))
-    return Lab(params["bridge"], params["subnet"], params["lab_dir"], params["cache_dir"])
+    return Lab(
+        bridge=params["bridge"],
+        subnet=params["subnet"],
+        directory=params["lab_dir"],
+        cache=params["cache_dir"],
+        internet=params["internet"],
+    )
 
 
 def wanted(params: Mapping[str, Any]) -> Spec:

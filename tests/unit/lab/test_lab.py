@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible.module_utils.dynfleet import lab
 
@@ -149,8 +151,20 @@ def test_an_emptied_table_is_not_taken_for_a_whole_one() -> None:
     expr = [{"match": {"right": {"prefix": {"addr": "10.77.0.0"}}}}, {"masquerade": None}]
     rule = {"rule": {"family": "ip", "table": "dynlab0", "expr": expr}}
     assert lab.has_table({"nftables": [table]}, LAB)
-    assert not lab.has_nat({"nftables": [table]}, LAB)
-    assert lab.has_nat({"nftables": [table, rule]}, LAB)
+    assert not lab.has_table_rules({"nftables": [table]}, LAB)
+    assert lab.has_table_rules({"nftables": [table, rule]}, LAB)
+
+
+def test_a_lab_without_a_way_out_is_told_from_one_with() -> None:
+    cut = replace(LAB, internet=False)
+    table = {"table": {"family": "ip", "name": "dynlab0"}}
+    drop = {"family": "ip", "table": "dynlab0", "expr": [{"right": "dynlab0"}, {"drop": None}]}
+    assert "masquerade" in lab.table_rules(LAB)
+    assert "masquerade" not in lab.table_rules(cut)
+    assert lab.table_rules(cut).count("drop") == 3
+    assert lab.has_table_rules({"nftables": [table, *[{"rule": drop}] * 3]}, cut)
+    assert not lab.has_table_rules({"nftables": [table, *[{"rule": drop}] * 2]}, cut)
+    assert not lab.has_table_rules({"nftables": [table, *[{"rule": drop}] * 3]}, LAB)
 
 
 def test_a_network_in_use_is_named_with_its_interface() -> None:

@@ -8,6 +8,7 @@ from typing import Callable
 from ansible.module_utils.dynfleet.inputs import (
     addresses,
     arguments,
+    bundles,
     groups,
     kinds,
     listeners,
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     served.check,
     arguments.check,
     sources.check,
+    bundles.check,
     versions.check,
     uniform.check,
 )

@@ -68,6 +68,7 @@ RULES: Mapping[str, Rule] = {
     "dynamo_release_set": Rule("text"),
     "dynamo_release_sets": Rule("mapping"),
     "dynamo_ports": Rule("mapping"),
+    "bundle": Rule("text"),
     "dynamo_foreign_variables": Rule("list"),
     "host_address": Rule("text"),
     "etcd_source": SOURCE,

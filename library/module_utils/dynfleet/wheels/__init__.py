@@ -1,0 +1,1 @@
+"""The wheels of a release: locks, names, downloads, and where each comes from."""

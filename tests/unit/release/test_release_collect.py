@@ -1,0 +1,213 @@
+"""A release's wheels: each by its digest, all of them or none, nothing fetched twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.dynfleet.wheels import house, origins
+from ansible.module_utils.dynfleet.wheels.collect import Wanted
+from ansible.module_utils.dynfleet.wheels.names import WheelError
+from wheel_index import Index, served, sha256, wheel
+
+RELEASE = "set-0123456789"
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    found = Index()
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    with served(found) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield found
+
+
+def wanted(locks: dict[str, str], installer: str, builds: tuple[Any, ...] = ()) -> Wanted:
+    return Wanted(RELEASE, "set", locks, installer, 28, builds)
+
+
+def built(place: Path, name: str, version: str = "2.0", tag: str = "py3-none-any") -> Any:
+    """The fact of a build role."""
+    file = f"{name}-{version}-{tag}.whl"
+    place.mkdir(exist_ok=True)
+    (place / file).write_bytes(wheel(name, version, "BUILT = True\n", tag))
+    return {
+        "component": name,
+        "digest": "d" * 64,
+        "directory": str(place),
+        "wheels": [
+            {
+                "file": file,
+                "path": str(place / file),
+                "name": name,
+                "version": version,
+                "sha256": sha256((place / file).read_bytes()),
+            }
+        ],
+        "origin": {"repository": "https://example.org/x.git", "commit": "c0ffee", "patches": []},
+    }
+
+
+def files(path: Path) -> list[str]:
+    return sorted(item.name for item in path.iterdir())
+
+
+def test_wheels_locks_and_origins(index: Index, tmp_path: Path) -> None:
+    locks = {
+        "3.11": index.add("aaa") + index.add("bbb", tag="cp311-cp311-manylinux2014_x86_64"),
+        "3.12": index.add("aaa") + index.add("bbb", tag="cp312-cp312-manylinux_2_28_x86_64"),
+    }
+    index.add("bbb", tag="cp312-cp312-manylinux_2_39_x86_64")
+    before = os.umask(0o022)
+    try:
+        done = house.collect(wanted(locks, index.add("uv")), tmp_path, 60)
+    finally:
+        os.umask(before)
+    assert sorted(index.fetched) == done["loaded"]
+    assert files(tmp_path) == [RELEASE]
+    assert files(tmp_path / RELEASE) == [
+        "aaa-1.0-py3-none-any.whl",
+        "bbb-1.0-cp311-cp311-manylinux2014_x86_64.whl",
+        "bbb-1.0-cp312-cp312-manylinux_2_28_x86_64.whl",
+        "origins.json",
+        "py3.11.txt",
+        "py3.12.txt",
+        "uv-1.0-py3-none-any.whl",
+    ]
+    record = json.loads((tmp_path / RELEASE / "origins.json").read_text())
+    # Without builds, the digests are those of the base lock files.
+    assert record["locks"] == {p: sha256(text.encode()) for p, text in locks.items()}
+    assert (record["id"], record["set"]) == (RELEASE, "set")
+    assert {item["origin"] for item in record["wheels"].values()} == {"index"}
+    for name, item in record["wheels"].items():
+        content = (tmp_path / RELEASE / name).read_bytes()
+        assert (item["sha256"], item["size"]) == (sha256(content), len(content))
+    for path in (tmp_path / RELEASE).iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_other_digest_stops_with_both_and_nothing_of_it_is_left(
+    index: Index, tmp_path: Path
+) -> None:
+    pins = index.add("aaa") + index.add("bbb")
+    file = "bbb-1.0-py3-none-any.whl"
+    good = sha256(index.files[file])
+    index.said[file] = good
+    index.files[file] = wheel("bbb", "1.0", "import os  # another\n")
+    with pytest.raises(WheelError) as error:
+        house.collect(wanted({"3.12": pins}, index.add("uv")), tmp_path, 60)
+    assert f"{index.url}/files/{file}" in str(error.value)
+    assert good in str(error.value)
+    assert sha256(index.files[file]) in str(error.value)
+    assert files(tmp_path) == [f"{RELEASE}.partial"]
+    assert file not in files(tmp_path / f"{RELEASE}.partial")
+
+
+def test_failed_run_is_resumed_and_nothing_is_fetched_again(index: Index, tmp_path: Path) -> None:
+    # More than one call of pip; the last package is not to be had.
+    names = [f"p{number:02}" for number in range(20)]
+    pins = "".join(index.add(name) for name in names)
+    index.broken = {"p19-1.0-py3-none-any.whl"}
+    what = wanted({"3.12": pins}, index.add("uv"))
+    with pytest.raises(WheelError, match="404"):
+        house.collect(what, tmp_path, 60)
+    partial = tmp_path / f"{RELEASE}.partial"
+    kept = [name for name in files(partial) if name.endswith(".whl")]
+    assert 0 < len(kept) < 20
+    # A kill can leave half a file: it is not taken for a whole one.
+    (partial / kept[0]).write_bytes(b"half")
+    index.broken, index.fetched = set(), []
+    done = house.collect(what, tmp_path, 60)
+    assert set(index.fetched).isdisjoint(kept[1:])
+    assert kept[0] in index.fetched
+    assert done["reused"] == kept[1:]
+    assert files(tmp_path) == [RELEASE]
+
+
+def test_other_release_lends_its_files(index: Index, tmp_path: Path) -> None:
+    locks = {"3.12": index.add("aaa") + index.add("bbb")}
+    installer = index.add("uv")
+    house.collect(wanted(locks, installer), tmp_path, 60)
+    (tmp_path / RELEASE).rename(tmp_path / "set-old")
+    index.fetched = []
+    locks["3.12"] = index.add("aaa") + index.add("ccc")
+    done = house.collect(wanted(locks, installer), tmp_path, 60)
+    assert index.fetched == ["ccc-1.0-py3-none-any.whl"]
+    assert "bbb-1.0-py3-none-any.whl" not in files(tmp_path / RELEASE)
+    assert len(done["reused"]) == 2
+
+
+def test_built_wheel_takes_the_place_of_the_index_one(index: Index, tmp_path: Path) -> None:
+    pins = index.add("aaa") + index.add("ai_dynamo", "1.0")
+    build = built(tmp_path / "build", "ai_dynamo")
+    build["wheels"][0]["name"] = "Ai.Dynamo"
+    house.collect(wanted({"3.12": pins}, index.add("uv"), (build,)), tmp_path / "house", 60)
+    release = tmp_path / "house" / RELEASE
+    digest = build["wheels"][0]["sha256"]
+    text = (release / "py3.12.txt").read_text()
+    assert text == (
+        f"{pins.partition('ai_dynamo')[0]}Ai.Dynamo==2.0 \\\n    --hash=sha256:{digest}\n"
+    )
+    record = json.loads((release / origins.FILE).read_text())
+    assert record["locks"] == {"3.12": sha256(text.encode())}
+    assert record["wheels"]["ai_dynamo-2.0-py3-none-any.whl"]["origin"] == {
+        "repository": "https://example.org/x.git",
+        "commit": "c0ffee",
+        "patches": [],
+        "component": "ai_dynamo",
+        "build": "d" * 64,
+    }
+    assert "ai_dynamo-1.0-py3-none-any.whl" not in record["wheels"]
+    assert index.fetched.count("ai_dynamo-1.0-py3-none-any.whl") == 0
+
+
+def test_python_that_a_built_wheel_does_not_fit_gets_no_lock(index: Index, tmp_path: Path) -> None:
+    locks = {"3.12": index.add("aaa"), "3.13": index.add("aaa")}
+    build = built(tmp_path / "build", "flexkv", tag="cp312-cp312-linux_x86_64")
+    house.collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "house", 60)
+    found = [name for name in files(tmp_path / "house" / RELEASE) if name.endswith(".txt")]
+    assert found == ["py3.12.txt"]
+    build = built(tmp_path / "build", "flexkv", tag="cp310-cp310-linux_x86_64")
+    with pytest.raises(WheelError, match=r"none of the release set's Pythons \(3\.12, 3\.13\)"):
+        house.collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "other", 60)
+
+
+def test_built_wheel_that_changed_is_refused_with_both_digests(
+    index: Index, tmp_path: Path
+) -> None:
+    build = built(tmp_path / "build", "flexkv")
+    path = Path(build["wheels"][0]["path"])
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(WheelError) as error:
+        house.collect(
+            wanted({"3.12": index.add("aaa")}, index.add("uv"), (build,)), tmp_path / "house", 60
+        )
+    assert sha256(path.read_bytes()) in str(error.value)
+    assert build["wheels"][0]["sha256"] in str(error.value)
+    assert path.name not in files(tmp_path / "house" / f"{RELEASE}.partial")
+    assert not (tmp_path / "house" / RELEASE).exists()
+
+
+def test_package_that_no_host_could_use_is_named(index: Index, tmp_path: Path) -> None:
+    pins = index.add("bbb", tag="cp312-cp312-manylinux_2_39_x86_64")
+    with pytest.raises(WheelError, match=r"bbb==1\.0"):
+        house.collect(wanted({"3.12": pins}, index.add("uv")), tmp_path, 60)
+
+
+def test_only_some_releases_are_kept(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "wanted", "old", "older", "half.partial")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a-1-py3-none-any.whl").touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    (tmp_path / "not-ours").mkdir()
+    (tmp_path / "wanted.partial").mkdir()
+    assert house.prune(tmp_path, "wanted", 2) == ["old", "older", "half.partial"]
+    assert files(tmp_path) == ["new", "not-ours", "wanted", "wanted.partial"]
+    assert house.prune(tmp_path, "wanted", 0) == ["new"]
