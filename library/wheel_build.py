@@ -41,17 +41,21 @@ options:
     type: str
     required: true
   git_user:
-    description: User name for the repository's host, with O(git_password).
+    description: User name for the repository's host, with O(git_token).
     type: str
     default: ""
-  git_password:
-    description: Password or token. It is given to git by a credential helper, for this host only.
+  git_token:
+    description: Token or password. It is given to git by a credential helper, for this host only.
     type: str
     default: ""
   commit:
     description: The commit, 40 hexadecimal digits.
     type: str
     required: true
+  tag:
+    description: Tag that has to be of that commit; empty asks for none. Not part of the digest.
+    type: str
+    default: ""
   submodules:
     description: Whether to check out submodules too, and theirs.
     type: bool
@@ -227,8 +231,9 @@ ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "default": "/srv/dynamo/builds"},
     "repository": {"type": "str", "required": True},
     "git_user": {"type": "str", "default": ""},
-    "git_password": {"type": "str", "default": "", "no_log": True},
+    "git_token": {"type": "str", "default": "", "no_log": True},
     "commit": {"type": "str", "required": True},
+    "tag": {"type": "str", "default": ""},
     "submodules": {"type": "bool", "default": False},
     "patches": {
         "type": "list",
@@ -300,6 +305,7 @@ def plan(params: dict[str, Any]) -> Build:
             for item in params["steps"]
         ],
         expected=params["expected"],
+        tag=params["tag"],
         submodules=params["submodules"],
         patches=tuple(Patch(**item) for item in params["patches"]),
         archives=tuple(Archive(**item) for item in params["archives"]),
@@ -315,7 +321,7 @@ def plan(params: dict[str, Any]) -> Build:
         inputs=inputs,
         root=Path(params["root"]),
         interpreter=interpreter,
-        secret=git.credentials(params["repository"], params["git_user"], params["git_password"]),
+        secret=git.credentials(params["repository"], params["git_user"], params["git_token"]),
         versions=params["versions"],
         timeout=float(params["timeout"]),
         jobs=params["jobs"],

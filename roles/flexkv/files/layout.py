@@ -18,7 +18,9 @@ def toolkit(site: Path) -> Path:
     found = sorted(path for path in site.glob("nvidia/cu[0-9]*") if (path / "bin/nvcc").exists())
     if len(found) != 1:
         names = ", ".join(map(str, found)) or "none"
-        raise SystemExit(f"CUDA's compiler has to be in one place below {site}/nvidia; found: {names}")
+        raise SystemExit(
+            f"CUDA's compiler has to be in one place below {site}/nvidia; found: {names}"
+        )
     return found[0]
 
 

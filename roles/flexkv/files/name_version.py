@@ -16,7 +16,9 @@ import layout
 
 def git(*command: str) -> str:
     """What git prints; empty where it fails."""
-    done = subprocess.run(["git", *command], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["git", *command], capture_output=True, text=True, timeout=60, check=False
+    )
     return done.stdout.strip()
 
 
@@ -26,7 +28,7 @@ def version(described: str, commit: str, patched: str, torch: str, cuda: str) ->
     described: the nearest tag. patched: digits of the patches' digest, or empty.
     """
     base = re.match(r"v(\d+(?:\.\d+)*)", described)
-    torch_minor = ".".join(torch.split("+")[0].split(".")[:2])
+    torch_minor = ".".join(torch.split("+", maxsplit=1)[0].split(".")[:2])
     local = [f"g{commit[:7]}", *([f"p{patched}"] if patched else [])]
     local += [f"torch{torch_minor}", f"cu{cuda}"]
     return f"{base.group(1) if base else '0.0.0'}+{'.'.join(local)}"
@@ -34,7 +36,7 @@ def version(described: str, commit: str, patched: str, torch: str, cuda: str) ->
 
 def main() -> None:
     """Set the tag; arguments are the commit and the patches' digits."""
-    import torch
+    import torch  # noqa: PLC0415 - takes seconds, and only this needs it
 
     commit, patched = sys.argv[1:]
     major = layout.runtime(layout.cuda_home())[1]

@@ -91,7 +91,7 @@ def problems_of_linking(extension: Path, gds: bool, metrics: bool) -> list[str]:
 
 
 def driver(extension: Path, place: Path) -> str:
-    """Something that takes the driver's place while the extension is loaded; empty with a driver."""
+    """What takes the driver's place while the extension is loaded; empty with a driver."""
     try:
         ctypes.CDLL("libcuda.so.1")
         return ""

@@ -18,7 +18,9 @@ def main() -> None:
     found = list(Path("build").glob("lib.*/flexkv/c_ext*.so"))
     if len(found) != 1:
         raise SystemExit(f"wanted is one extension below build, found: {found}")
-    subprocess.run(["patchelf", "--set-rpath", ":".join(paths), str(found[0])], check=True, timeout=60)
+    subprocess.run(
+        ["patchelf", "--set-rpath", ":".join(paths), str(found[0])], check=True, timeout=60
+    )
     print(found[0], *paths, sep="\n")
 
 

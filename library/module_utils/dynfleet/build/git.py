@@ -38,14 +38,14 @@ def credentials(url: str, user: str, password: str) -> dict[str, str]:
         return {}
     helper = (
         '!f() { test "$1" = get || exit 0; '
-        'printf "username=%s\\npassword=%s\\n" "$BUILD_GIT_USER" "$BUILD_GIT_PASSWORD"; }; f'
+        'printf "username=%s\\npassword=%s\\n" "$BUILD_GIT_USER" "$BUILD_GIT_TOKEN"; }; f'
     )
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"credential.{parts.scheme}://{parts.netloc}.helper",
         "GIT_CONFIG_VALUE_0": helper,
         "BUILD_GIT_USER": user,
-        "BUILD_GIT_PASSWORD": password,
+        "BUILD_GIT_TOKEN": password,
     }
 
 
@@ -87,6 +87,15 @@ def ensure(runner: Runner, mirror: Path, url: str, commit: str) -> None:
     if (runner.ask(kind) or "").strip() != "commit":
         raise BuildError(f"{commit} of {url} is no commit; name the commit that a tag points at")
     runner.run([*git, "update-ref", f"refs/builds/{commit}", commit])
+
+
+def check_tag(runner: Runner, mirror: Path, tag: str, commit: str) -> None:
+    """Refuse a tag that is not of the commit: one of the two is not what was meant."""
+    ask = ["git", "-C", str(mirror), "rev-parse", "--verify", "--quiet"]
+    found = (runner.ask([*ask, f"refs/tags/{tag}^{{commit}}"]) or "").strip()
+    if found != commit:
+        have = f"is of commit {found}" if found else "is not in the repository"
+        raise BuildError(f"the tag {tag} {have}, wanted is {commit}")
 
 
 def resolve(parent: str, url: str) -> str:

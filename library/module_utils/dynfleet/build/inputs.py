@@ -60,10 +60,10 @@ class Step:
 class Inputs:
     """All that decides what a build makes.
 
-    commit: 40 hexadecimal digits. lock: requirements with hashes; empty builds with the
-    interpreter as it is. python: its version (``X.Y``). files: by name, for steps. toolchain:
-    pins that steps do not show. expected: patterns of the wheels' file names, one wheel each at
-    least.
+    commit: 40 hexadecimal digits. tag: has to be of that commit; empty for none. lock:
+    requirements with hashes; empty builds with the interpreter as it is. python: its version
+    (``X.Y``). files: by name, for steps. toolchain: pins that steps do not show. expected:
+    patterns of the wheels' file names, one wheel each at least.
     """
 
     component: str
@@ -72,6 +72,7 @@ class Inputs:
     python: str
     steps: Sequence[Step]
     expected: Sequence[str]
+    tag: str = ""
     submodules: bool = False
     patches: Sequence[Patch] = ()
     archives: Sequence[Archive] = ()
@@ -147,7 +148,7 @@ def check_repository(url: str) -> None:
     if parts.password or (parts.username and parts.scheme.startswith("http")):
         raise BuildError(
             "the repository's address holds a user or password, which would be shown in process "
-            "lists and logs: give them in git_user and git_password"
+            "lists and logs: give them in git_user and git_token"
         )
 
 

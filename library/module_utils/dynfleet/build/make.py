@@ -192,6 +192,8 @@ class Build:
         secret = Runner(runner.log, {**runner.env, **self.secret}, runner.deadline, runner.lock)
         mirror = git.mirror_of(self.root, inputs.component)
         git.ensure(secret, mirror, inputs.repository, inputs.commit)
+        if inputs.tag:
+            git.check_tag(runner, mirror, inputs.tag, inputs.commit)
         top = git.Module("", inputs.repository, inputs.commit, mirror)
         found = (
             git.fetch_modules(secret, self.root, inputs.component, top) if inputs.submodules else []

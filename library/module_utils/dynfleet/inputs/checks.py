@@ -8,6 +8,7 @@ from typing import Callable
 from ansible.module_utils.dynfleet.inputs import (
     addresses,
     arguments,
+    builds,
     groups,
     kinds,
     listeners,
@@ -37,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     arguments.check,
     sources.check,
     versions.check,
+    builds.check,
     uniform.check,
 )
 
