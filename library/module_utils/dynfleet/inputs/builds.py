@@ -22,7 +22,7 @@ def check(fleet: Fleet) -> Iterator[Problem]:
     for host in fleet.hosts.values():
         yield from _lists(host)
     for host in fleet.members("builder"):
-        wanted = [name for name in COMPONENTS if name in host.sequence("dynamo_builds")]
+        wanted = [name for name in COMPONENTS if name in host.sequence("dynamo_release_builds")]
         for component in wanted:
             yield from _commit(host, component)
             yield from _repository(host, component)

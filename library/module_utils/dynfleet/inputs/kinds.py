@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
@@ -44,6 +44,9 @@ SOURCE = Rule("text", choices=("package", "archive"))
 BUILD_SOURCE = Rule("text", choices=("git", "wheels"))
 GROUP_SIZE = Rule("int", 1, 16, hint="GPUs of one worker")
 MIGRATIONS = Rule("int", 0, 100)
+
+# Ends of names whose values are nobody's business.
+SECRET = ("_token",)
 
 # Text that is a number or a truth value without its quotes.
 _LITERAL = re.compile(r"-?\d+(\.\d+)?|true|false", re.IGNORECASE)
@@ -179,8 +182,9 @@ def check(fleet: Fleet) -> Iterator[Problem]:
             if rule and name in host.variables:
                 value = host.variables[name]
                 if wrong := judge(value, rule):
-                    origin = host.origin(name)
-                    yield host.problem(name, wrong, mend(name, value, rule, origin), value=value)
+                    help_text = mend(name, value, rule, host.origin(name))
+                    problem = host.problem(name, wrong, help_text, value=value)
+                    yield replace(problem, value="") if name.endswith(SECRET) else problem
         yield from _ports(host)
         yield from _relations(host)
 
