@@ -19,6 +19,8 @@ KEPT = (
 )
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 LINES, WIDTH = 20, 400
+# Seconds for a question; only a hung disk takes longer.
+QUICK = 600
 
 
 class CommandFailed(Exception):
@@ -75,17 +77,20 @@ class Runner:
             self._run(argv, env, cwd, out.fileno())
 
     def ask(self, argv: Sequence[str], cwd: Path | None = None) -> str | None:
-        """What a quick command prints; None where it ends with an error."""
-        done = subprocess.run(
-            argv,
-            env=dict(self.env),
-            cwd=cwd or self.cwd,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        """What a quick command prints; None where it ends with an error. Raises CommandFailed."""
+        try:
+            done = subprocess.run(
+                argv,
+                env=dict(self.env),
+                cwd=cwd or self.cwd,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=QUICK,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CommandFailed(f"{argv[0]} does not answer: {error}") from error
         return done.stdout if done.returncode == 0 else None
 
     def _run(

@@ -188,6 +188,7 @@ class Build:
             shutil.rmtree(path)
         # A build whose wheels were lost is none.
         (self.directory / record.RECORD).unlink(missing_ok=True)
+        shutil.rmtree(self.directory / "wheels", ignore_errors=True)
         inputs = self.inputs
         secret = Runner(runner.log, {**runner.env, **self.secret}, runner.deadline, runner.lock)
         mirror = git.mirror_of(self.root, inputs.component)
@@ -280,7 +281,7 @@ class Build:
         """What a tool says that it is."""
         try:
             said = runner.ask([fill(item, self.places) for item in argv])
-        except OSError:
+        except CommandFailed:  # not there: the build did without
             said = None
         return (said or "").strip().split("\n")[0]
 
