@@ -43,6 +43,7 @@ def inventory(case: dict[str, Any]) -> dict[str, Any]:
     """The good fleet with a case on top, as an inventory file has it."""
     ports = yaml.safe_load((ROOT / "group_vars/all/ports.yml").read_text())["dynamo_ports"]
     variables: dict[str, Any] = {"dynamo_model_path": "/srv/models/m", **case.get("vars", {})}
+    variables.setdefault("dynamo_commit", "0123456789" * 4)
     if "ports" in case:
         variables["dynamo_ports"] = {**ports, **case["ports"]}
     hosts = {name: {**item} for name, item in {**CONTROL, **GPU}.items()}

@@ -8,6 +8,7 @@ from typing import Callable
 from ansible.module_utils.dynfleet.inputs import (
     addresses,
     arguments,
+    builds,
     bundles,
     groups,
     kinds,
@@ -39,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     sources.check,
     bundles.check,
     versions.check,
+    builds.check,
     uniform.check,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -43,8 +43,12 @@ LEASE = Rule("int", 3, 3600, hint="seconds; a shorter lease ends processes at ev
 NAMESPACE = Rule("text", pattern=r"[A-Za-z0-9_-]+", hint="letters, digits, - and _")
 ENGINE = Rule("text", choices=("vllm", "mocker"))
 SOURCE = Rule("text", choices=("package", "archive"))
+BUILD_SOURCE = Rule("text", choices=("git", "wheels"))
 GROUP_SIZE = Rule("int", 1, 16, hint="GPUs of one worker")
 MIGRATIONS = Rule("int", 0, 100)
+
+# Ends of names whose values are nobody's business.
+SECRET = ("_token",)
 
 # Text that is a number or a truth value without its quotes.
 _LITERAL = re.compile(r"-?\d+(\.\d+)?|true|false", re.IGNORECASE)
@@ -73,6 +77,11 @@ RULES: Mapping[str, Rule] = {
     "host_address": Rule("text"),
     "etcd_source": SOURCE,
     "nats_source": SOURCE,
+    "dynamo_source": BUILD_SOURCE,
+    "dynamo_rust_source": SOURCE,
+    "dynamo_tag": Rule("text"),
+    "dynamo_version": Rule("text"),
+    "flexkv_pythons": Rule("list"),
     "etcd_quota_mib": AT_LEAST_1,
     "nats_memory_store_mib": AT_LEAST_1,
     "nats_file_store_mib": AT_LEAST_1,
@@ -188,7 +197,8 @@ def check(fleet: Fleet) -> Iterator[Problem]:
                         told = "a vaulted value is always text: write this one in the open"
                     else:
                         told = mend(name, value, rule, host.origin(name))
-                    yield host.problem(name, wrong, told, value=value)
+                    problem = host.problem(name, wrong, told, value=value)
+                    yield replace(problem, value="") if name.endswith(SECRET) else problem
         yield from _ports(host)
         yield from _relations(host)
 

@@ -1,0 +1,1 @@
+#define CIVETWEB_TEXT "civetweb as recorded"

@@ -1,0 +1,1 @@
+"""Stands in for the Python side of the bindings."""

@@ -1,0 +1,6 @@
+namespace prometheus {
+struct Registry {
+  virtual ~Registry();
+  virtual const char *text() const;
+};
+}  // namespace prometheus
