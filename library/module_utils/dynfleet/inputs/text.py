@@ -9,7 +9,9 @@ from typing import Any
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # Meant to have many lines.
-BLOCKS = frozenset(("dynamo_sandbox",))
+BLOCKS = frozenset(
+    ("dynamo_sandbox", "dynamo_worker_sandbox", "dynamo_worker_devices", "vllm_sandbox")
+)
 # Rendered without quotes, several in a line, into units and the web server.
 PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots")
 # The sandbox of every unit shows these empty (ProtectHome, PrivateTmp).
