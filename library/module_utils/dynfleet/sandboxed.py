@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 USER = "dynamo"
+# The user's own is hidden by a sandbox, which is another thing than not there.
+HOME = "/var/lib/dynamo"
 # Beyond the limit that systemd itself holds the program to.
 MARGIN = 15
 
@@ -56,7 +58,7 @@ def command(
             for directive in (f"User={USER}", f"Group={USER}", *directives)
         ),
         f"--property=RuntimeMaxSec={seconds}",
-        *(f"--setenv={name}={value}" for name, value in environment.items()),
+        *(f"--setenv={name}={value}" for name, value in {"HOME": HOME, **environment}.items()),
         *("--", python, "-I", "-", *arguments),
     ]
 

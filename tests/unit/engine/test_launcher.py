@@ -72,6 +72,6 @@ def test_command_of_the_sandbox() -> None:
         *("systemd-run", "--quiet", "--wait", "--pipe", "--collect"),
         *("--property=User=dynamo", "--property=Group=dynamo"),
         *("--property=UMask=0077", "--property=LimitMEMLOCK=infinity"),
-        *("--property=RuntimeMaxSec=30", "--setenv=UCX_TLS=tcp"),
+        *("--property=RuntimeMaxSec=30", "--setenv=HOME=/var/lib/dynamo", "--setenv=UCX_TLS=tcp"),
     ]
     assert argv[argv.index("--") + 1 :] == ["/opt/python", "-I", "-", "a b"]

@@ -41,6 +41,7 @@ LEASE = Rule("int", 3, 3600, hint="seconds; a shorter lease ends processes at ev
 NAMESPACE = Rule("text", pattern=r"[A-Za-z0-9_-]+", hint="letters, digits, - and _")
 ENGINE = Rule("text", choices=("vllm", "mocker"))
 SOURCE = Rule("text", choices=("package", "archive"))
+GDS_ROUTE = Rule("text", choices=("nvidia-fs", "p2pdma"))
 GROUP_SIZE = Rule("int", 1, 16, hint="GPUs of one worker")
 MIGRATIONS = Rule("int", 0, 100)
 
@@ -70,6 +71,7 @@ RULES: Mapping[str, Rule] = {
     "host_address": Rule("text"),
     "etcd_source": SOURCE,
     "nats_source": SOURCE,
+    "gds_route": GDS_ROUTE,
     "etcd_quota_mib": AT_LEAST_1,
     "nats_memory_store_mib": AT_LEAST_1,
     "nats_file_store_mib": AT_LEAST_1,

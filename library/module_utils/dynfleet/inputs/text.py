@@ -10,7 +10,14 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # Meant to have many lines.
 BLOCKS = frozenset(
-    ("dynamo_sandbox", "dynamo_worker_sandbox", "dynamo_worker_devices", "vllm_sandbox")
+    (
+        "dynamo_sandbox",
+        "dynamo_worker_sandbox",
+        "dynamo_worker_devices",
+        "liburing_sandbox",
+        "nixl_sandbox",
+        "vllm_sandbox",
+    )
 )
 # Rendered without quotes, several in a line, into units and the web server.
 PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots")
