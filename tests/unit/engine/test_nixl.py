@@ -86,7 +86,7 @@ def test_judge() -> None:
 def test_sentence() -> None:
     assert (
         ucx.sentence(ucx.lanes(INSIDE), ucx.lanes(RDMA))
-        == "NIXL goes by cma on memory within the host, and by rc_mlx5 on mlx5_0:1 between hosts"
+        == "NIXL goes by cma within the host, and by rc_mlx5 on mlx5_0:1 between hosts"
     )
 
 

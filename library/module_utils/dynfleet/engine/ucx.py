@@ -35,7 +35,8 @@ class Lane(NamedTuple):
 
     def told(self) -> str:
         """For people."""
-        return f"{self.transport} on {self.device}"
+        shared = self.device == "memory"
+        return self.transport if shared else f"{self.transport} on {self.device}"
 
 
 def lanes(text: str, size: int = 1 << 20) -> list[Lane]:
