@@ -44,6 +44,7 @@ NAMESPACE = Rule("text", pattern=r"[A-Za-z0-9_-]+", hint="letters, digits, - and
 ENGINE = Rule("text", choices=("vllm", "mocker"))
 SOURCE = Rule("text", choices=("package", "archive"))
 BUILD_SOURCE = Rule("text", choices=("git", "wheels"))
+GDS_ROUTE = Rule("text", choices=("nvidia-fs", "p2pdma"))
 GROUP_SIZE = Rule("int", 1, 16, hint="GPUs of one worker")
 MIGRATIONS = Rule("int", 0, 100)
 
@@ -82,6 +83,7 @@ RULES: Mapping[str, Rule] = {
     "dynamo_tag": Rule("text"),
     "dynamo_version": Rule("text"),
     "flexkv_pythons": Rule("list"),
+    "gds_route": GDS_ROUTE,
     "etcd_quota_mib": AT_LEAST_1,
     "nats_memory_store_mib": AT_LEAST_1,
     "nats_file_store_mib": AT_LEAST_1,

@@ -10,7 +10,16 @@ from typing import Any
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # Meant to have many lines.
-BLOCKS = frozenset(("dynamo_sandbox",))
+BLOCKS = frozenset(
+    (
+        "dynamo_sandbox",
+        "dynamo_worker_sandbox",
+        "dynamo_worker_devices",
+        "liburing_sandbox",
+        "nixl_sandbox",
+        "vllm_sandbox",
+    )
+)
 # Rendered without quotes, several in a line, into units and the web server.
 PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots", "placement_topology_recorded")
 # The sandbox of every unit shows these empty (ProtectHome, PrivateTmp).

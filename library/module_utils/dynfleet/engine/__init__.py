@@ -1,0 +1,1 @@
+"""What an engine needs of its host: looked at, tried, reported."""
