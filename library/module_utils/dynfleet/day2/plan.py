@@ -138,12 +138,29 @@ def _turns(rows: Sequence[Row], reasons: Mapping[int, tuple[str, bool]]) -> list
     ]
 
 
-def _refusals(hosts: Mapping[str, Mapping[str, Any]], plan: Plan, wish: Wish) -> Iterator[str]:
+def _degraded(row: Row, chosen: bool) -> bool:
+    """Whether a worker is out of service though nobody took it out, and no turn mends that first.
+
+    One that does not run gets the first turns; one that runs as wanted and does not serve is a
+    riddle, unless the operator has named it.
+    """
+    record, cordon = row["rolled"], row["cordoned"]
+    ours = (record is not None and not record.get("finished")) or (
+        cordon is not None and cordon["by"] == "roll"
+    )
+    return not (serves(row) or row["drained"] is not None or row["differs"] or ours or chosen)
+
+
+def _refusals(
+    hosts: Mapping[str, Mapping[str, Any]],
+    plan: Plan,
+    wish: Wish,
+    named: set[tuple[str, int]],
+) -> Iterator[str]:
     """Why a roll may not begin."""
     rows = worker_rows(hosts)
     every = [(host, row) for host, of_host in rows.items() for row in of_host]
     drained = [label(host, row) for host, row in every if row["drained"] is not None]
-    taken = {(host, n) for host, turns in plan.turns.items() for t in turns for n in t["workers"]}
     for host, of_host in rows.items():
         for row in of_host:
             others = {r["name"]: r["wanted"] for r in of_host if r["name"] != row["name"]}
@@ -153,9 +170,7 @@ def _refusals(hosts: Mapping[str, Mapping[str, Any]], plan: Plan, wish: Wish) ->
                     f"the new plan are to have: on {host}, systemctl stop {row['name']}"
                 )
     down = [
-        label(host, row)
-        for host, row in every
-        if row["drained"] is None and (host, row["index"]) not in taken and not serves(row)
+        label(host, row) for host, row in every if _degraded(row, (host, row["index"]) in named)
     ]
     if down and not wish.allow_degraded:
         yield (
@@ -225,7 +240,8 @@ def make(hosts: Mapping[str, Mapping[str, Any]], wish: Wish) -> Plan:
         ]
     _order(plan, rows, wish)
     if plan.turns or any(plan.singles.values()):
-        plan.problems += _refusals(hosts, plan, wish)
+        chosen = {(host, index) for host, indices in named.items() for index in indices}
+        plan.problems += _refusals(hosts, plan, wish, chosen)
     _floors(plan, hosts, wish)
     return plan
 
