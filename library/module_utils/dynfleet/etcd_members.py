@@ -118,8 +118,8 @@ def plan(cluster: Sequence[Member], wanted: Mapping[str, str], target: str = "")
             made.join.append(name)
         elif name == target:
             made.notes.append(
-                f"{name} is a healthy member with a vote: there was nothing to replace. If its data "
-                "has to go all the same, stop dynamo-etcd on that host and run again"
+                f"{name} is a healthy member with a vote: there was nothing to replace. If its "
+                "data has to go all the same, stop dynamo-etcd on that host and run again"
             )
     left = list(cluster)
     for member in gone:
