@@ -21,6 +21,8 @@ description:
     another only with O(restart=true). Where a unit wants a GPU that another one's process still
     has, those are stopped together before any is started, also only with O(restart=true).
   - A target is started, not waited for, for at boot it waits for its units itself.
+  - A unit whose O(units[].drained) mark is there was taken out by an operator. Its files are
+    written, but it is neither started, waited for nor restarted.
 attributes:
   check_mode:
     description: Says what would be written, started and restarted; touches nothing.
@@ -122,6 +124,9 @@ options:
         type: list
         elements: str
         default: []
+      drained:
+        description: File that keeps the unit as it is (M(worker_service)) as long as it is there.
+        type: path
   restart:
     description: Restart units that run with another fingerprint.
     type: bool
@@ -166,7 +171,7 @@ units:
     found: {description: ActiveState before., type: str}
     have: {description: Fingerprint of the running process., type: str}
     want: {description: Wanted fingerprint., type: str}
-    action: {description: "none, wait, start or restart.", type: str}
+    action: {description: "none, wait, start, restart or drained.", type: str}
 pending:
   description: Units that run with another fingerprint and were not restarted.
   type: list
@@ -174,6 +179,11 @@ pending:
   returned: always
 stopped:
   description: Stale instances that were stopped and disabled.
+  type: list
+  elements: str
+  returned: always
+drained:
+  description: Units that were left as they are, because an operator drained them.
   type: list
   elements: str
   returned: always
@@ -347,9 +357,12 @@ class UnitSet:
         self.reload = any(path.startswith(UNIT_DIRECTORY) for path in self.touched) or any(
             state.get("NeedDaemonReload") == "yes" for state in states.values()
         )
-        for name in self.names:
+        for unit in self.params["units"]:
+            name = unit["name"]
             state = states.get(name, {})
             have = running(state)
+            active = state.get("ActiveState", "inactive")
+            drained = unit["drained"] and Path(unit["drained"]).exists()
             self.plan.append(
                 {
                     "name": name,
@@ -357,8 +370,8 @@ class UnitSet:
                     "enabled": state.get("UnitFileState") == "enabled",
                     "have": have,
                     "want": self.want[name],
-                    "action": unitset.action(
-                        state.get("ActiveState", "inactive"), have, self.want[name]
+                    "action": (
+                        "drained" if drained else unitset.action(active, have, self.want[name])
                     ),
                 }
             )
@@ -436,7 +449,10 @@ class UnitSet:
             {"before": f"{path}\n", "after": "", "before_header": path} for path in self.removed
         ]
         lines = "reload systemd\n" if self.reload else ""
-        lines += "".join(f"{e['action']} {e['name']}\n" for e in self.plan if e["action"] != "none")
+        quiet = ("none", "drained")
+        lines += "".join(
+            f"{e['action']} {e['name']}\n" for e in self.plan if e["action"] not in quiet
+        )
         lines += "".join(f"stop {name}\n" for name in self.stale)
         return [*entries, {"prepared": lines}] if lines else entries
 
@@ -467,6 +483,7 @@ class UnitSet:
             units=self.plan,
             pending=[] if self.params["restart"] else pending,
             stopped=self.stale,
+            drained=self.planned("drained"),
         )
 
 
@@ -503,6 +520,7 @@ def main() -> None:
                     "inputs": {"type": "list", "elements": "path", "default": []},
                     "salt": {"type": "str", "default": ""},
                     "gpus": {"type": "list", "elements": "str", "default": []},
+                    "drained": {"type": "path"},
                 },
             },
             "restart": {"type": "bool", "default": False},

@@ -15,6 +15,9 @@ SHOW_PROPERTIES = (
     "NeedDaemonReload",
     "UnitFileState",
     "ExecMainStartTimestamp",
+    "ActiveEnterTimestamp",
+    "InvocationID",
+    "ControlGroup",
 )
 
 

@@ -59,6 +59,22 @@ def served(text: str) -> Served:
     return Served(instance, int(sum(sample.value for sample in generate)))
 
 
+def in_flight(text: str) -> int | None:
+    """Requests that a worker is working on; None where its page does not say."""
+    values = [
+        sample.value
+        for sample in samples(text, "dynamo_component_inflight_requests")
+        if sample.labels.get("dynamo_endpoint") == "generate"
+    ]
+    return int(sum(values)) if values else None
+
+
+def cache_in_use(text: str) -> float | None:
+    """Share of an engine's GPU cache that running requests hold, 0 to 1; None where unknown."""
+    values = [sample.value for sample in samples(text, "vllm:kv_cache_usage_perc")]
+    return max(values) if values else None
+
+
 def registered(text: str) -> list[int]:
     """Instance ids of the workers that a frontend's router has registered."""
     return sorted(

@@ -1,0 +1,1 @@
+"""Day 2: what takes workers out of service and back, and decides in which order."""

@@ -1,0 +1,155 @@
+#!/usr/bin/python
+"""Ansible module: the lock of rolls in etcd, for the action roll_lock."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: roll_lock_key
+short_description: Take and give back the lock of rolls, as a host that reaches etcd
+description:
+  - The host's part of the action M(roll_lock), which says who is running and who is alive; what
+    the lock is and who may take it over is told there. Not to be used by itself.
+attributes:
+  check_mode:
+    description: Says whether the lock could be taken; takes nothing.
+    support: full
+  diff_mode:
+    description: The lock is not state of a host.
+    support: none
+options:
+  state:
+    description: Take the lock, or give it back.
+    type: str
+    choices: [present, absent]
+    default: present
+  etcd:
+    description: Client URLs of etcd.
+    type: list
+    elements: str
+    required: true
+  what:
+    description: What the roll wants, in words.
+    type: str
+    default: ""
+  seconds:
+    description: Seconds that the longest turn may take; after that an unrenewed lock is void.
+    type: int
+    default: 3600
+  take:
+    description: Take the lock though its holder may be alive.
+    type: bool
+    default: false
+  run:
+    description: Id of the run, for O(state=absent).
+    type: str
+    default: ""
+  me:
+    description: Who is running.
+    type: dict
+    default: {}
+  alive:
+    description: Processes of this controller that are alive, as ID/START.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Take the lock of rolls
+  roll_lock:
+    etcd: ["http://10.0.0.5:2379"]
+    what: restart what differs
+"""
+
+RETURN = r"""
+run:
+  description: Id of the run that now holds the lock.
+  type: str
+  returned: success
+who:
+  description: Who runs, as USER@CONTROLLER.
+  type: str
+  returned: success
+resumed:
+  description: Whether a run that had ended is gone on with.
+  type: bool
+  returned: success
+holder:
+  description: Who holds the lock, where it was refused.
+  type: dict
+  returned: failure
+"""
+
+import json
+import secrets
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dynfleet.day2 import lock
+from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
+
+
+def take(module: AnsibleModule, etcd: Etcd) -> dict[str, Any]:
+    """Take the lock; ends the module where somebody else has it."""
+    params: dict[str, Any] = module.params
+    me: dict[str, Any] = params["me"]
+    item = etcd.get(lock.KEY)
+    holder = lock.read(item)
+    resumed = False
+    if holder is not None:
+        alive = lock.process(holder) in params["alive"]
+        if not (params["take"] or lock.dead(holder, me, alive)):
+            module.fail_json(
+                msg=f"another roll is running: {lock.told(holder)}, to {holder.get('what')}. Wait "
+                "for it. If it is known to be dead, set roll_take_lock: true",
+                holder=holder,
+            )
+        resumed = lock.resumes(holder, params["what"])
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    run = str(holder["run"]) if holder and resumed else f"{stamp}-{secrets.token_hex(3)}"
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    result = {"changed": False, "run": run, "who": me["who"], "resumed": resumed}
+    if module.check_mode:
+        return result
+    value = json.dumps({"run": run, **me, "since": since, "what": params["what"], "ended": ""})
+    lease = etcd.grant(params["seconds"])
+    if not etcd.replace(lock.KEY, value, item.revision if item else 0, lease):
+        module.fail_json(msg="another roll took the lock at the same moment; look who, and wait")
+    return result
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "etcd": {"type": "list", "elements": "str", "required": True},
+            "what": {"type": "str", "default": ""},
+            "seconds": {"type": "int", "default": 3600},
+            "take": {"type": "bool", "default": False},
+            "run": {"type": "str", "default": ""},
+            "me": {"type": "dict", "default": {}},
+            "alive": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params: dict[str, Any] = module.params
+    etcd = Etcd(params["etcd"])
+    try:
+        if params["state"] == "present":
+            result = take(module, etcd)
+        else:
+            item = etcd.get(lock.KEY)
+            holder = lock.read(item)
+            if item and holder and holder.get("run") == params["run"] and not module.check_mode:
+                etcd.replace(lock.KEY, None, item.revision)
+            result = {"changed": False, "run": params["run"], "who": "", "resumed": False}
+    except EtcdError as error:
+        module.fail_json(msg=str(error))
+    else:
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

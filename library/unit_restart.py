@@ -1,0 +1,185 @@
+#!/usr/bin/python
+"""Ansible module: restart one unit that serves all, and wait until it serves again."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: unit_restart
+short_description: Restart a unit of the control plane or a frontend, and see it back in service
+description:
+  - Restarts the unit where it does not run with the wanted fingerprint, or with O(force), once in
+    a run; then waits for its gate (systemd calls it active), for its health endpoint, and for the
+    wanted number of workers at a frontend's router.
+  - What is, is looked at first; a run that died at any point is completed by the next one.
+attributes:
+  check_mode:
+    description: Says whether it would be restarted.
+    support: full
+  diff_mode:
+    description: Shows the restart.
+    support: full
+options:
+  unit:
+    description: Full unit name.
+    type: str
+    required: true
+  force:
+    description: Restart it though it runs as wanted, once in a run.
+    type: bool
+    default: false
+  run:
+    description: Id of the roll. It has to hold the lock in etcd.
+    type: str
+  etcd:
+    description: Client URLs of etcd.
+    type: list
+    elements: str
+    required: true
+  url:
+    description: Health endpoint; it has to answer 200.
+    type: str
+    required: true
+  answer:
+    description: Fields that the endpoint's JSON has to have, with their values.
+    type: dict
+    default: {}
+  namespace:
+    description: >-
+      Namespace in discovery. With it the unit is a frontend, whose router has to have every
+      worker that is in service.
+    type: str
+  seconds:
+    description: Seconds that stopping and starting may take together.
+    type: int
+    default: 300
+"""
+
+EXAMPLES = r"""
+- name: Restart the frontend
+  unit_restart:
+    unit: dynamo-frontend.service
+    run: 20260105T100000Z-a1b2c3
+    etcd: ["http://10.0.0.5:2379"]
+    url: http://10.0.0.5:8000/health
+    answer: {status: healthy}
+    namespace: dynamo
+"""
+
+RETURN = r"""
+restarted:
+  description: Whether it was restarted.
+  type: bool
+  returned: always
+seconds:
+  description: Seconds of the restart, until it served again.
+  type: float
+  returned: always
+"""
+
+import subprocess
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, routing
+from ansible.module_utils.dynfleet.day2.workers import Unit
+from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
+from ansible.module_utils.dynfleet.systemd import journal, systemctl
+from ansible.module_utils.dynfleet.verify import client, units
+
+SERVE_SECONDS = 60.0
+
+
+class Failed(Exception):
+    """The unit is not back; the message says what was seen."""
+
+
+def wanted(params: dict[str, Any], unit: Unit) -> bool:
+    """Whether the unit has to be restarted."""
+    record = marks.read(marks.rolled(unit.name)) or {}
+    done = (
+        params["run"] is not None
+        and record.get("run") == params["run"]
+        and record.get("replaced") != unit.invocation
+    )
+    return unit.differs or (params["force"] and not done)
+
+
+def restart(params: dict[str, Any], unit: Unit) -> None:
+    """Restart it; systemctl returns after its gate. Raises Failed."""
+    if params["run"] is not None:
+        lock.hold(Etcd(params["etcd"]), params["run"])
+    record = {"run": params["run"], "replaced": unit.invocation, "finished": None}
+    marks.write(marks.rolled(unit.name), record)
+    systemctl("reset-failed", unit.name)
+    try:
+        done = systemctl("restart", unit.name, timeout=params["seconds"])
+    except subprocess.TimeoutExpired:
+        raise Failed(f"was not ready within {params['seconds']} s of its restart") from None
+    if done.returncode != 0:
+        raise Failed(f"did not restart: {done.stderr.split('.', 1)[0].strip()}")
+
+
+def wait_serving(params: dict[str, Any]) -> None:
+    """Wait for its health, and at a frontend for the workers. Raises Failed."""
+    deadline = time.monotonic() + SERVE_SECONDS
+    while True:
+        answer = client.ask(params["url"], 5.0)
+        if units.healthy(answer.status, answer.document(), params["answer"]):
+            break
+        if time.monotonic() > deadline:
+            raise Failed(f"does not serve: {params['url']} says {answer.brief()}")
+        time.sleep(0.2)
+    if params["namespace"]:
+        parts = urlsplit(params["url"])
+        serving = discovery.serving(Etcd(params["etcd"]), params["namespace"])
+        there = {item.lease for item in serving}
+        routing.settle([f"{parts.scheme}://{parts.netloc}"], there.issubset, SERVE_SECONDS)
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "force": {"type": "bool", "default": False},
+            "run": {"type": "str"},
+            "etcd": {"type": "list", "elements": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "answer": {"type": "dict", "default": {}},
+            "namespace": {"type": "str"},
+            "seconds": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    params: dict[str, Any] = module.params
+    unit = Unit(params["unit"])
+    unit.look()
+    needed = wanted(params, unit)
+    started = time.monotonic()
+    if not module.check_mode:
+        try:
+            if needed:
+                restart(params, unit)
+            wait_serving(params)
+        except (Failed, EtcdError, lock.Stopped, routing.Unconfirmed) as error:
+            if params["run"] is not None:
+                lock.try_end(params["etcd"], params["run"], f"{unit.name}: {error}")
+            module.fail_json(
+                msg=f"{unit.name} {error}. Its last lines:\n{journal(unit.name)}\n"
+                f"See also: journalctl -u {unit.name}; systemctl status {unit.name}"
+            )
+        record = marks.read(marks.rolled(unit.name))
+        if record is not None:
+            marks.write(marks.rolled(unit.name), {**record, "finished": routing.now()})
+    module.exit_json(
+        changed=needed,
+        restarted=needed,
+        seconds=round(time.monotonic() - started, 2),
+        diff={"prepared": f"restart {unit.name}\n"} if needed else {},
+    )
+
+
+if __name__ == "__main__":
+    main()
