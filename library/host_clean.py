@@ -94,9 +94,11 @@ def units() -> list[str]:
     listed = systemctl("list-units", "--all", "--plain", "--no-legend", "dynamo*").stdout
     rows = [line.split() for line in listed.splitlines() if line.strip()]
     known = {row[0] for row in rows if row[1] != "not-found"}
-    known |= {Path(path).name for path in removal.existing(removal.UNIT_FILES[:2])}
+    known |= {Path(path).name for path in removal.existing(removal.UNIT_FILES[:3])}
     # A template is not a unit; its instances are.
-    return sorted(name for name in known if "@." not in name and not name.endswith(".d"))
+    return sorted(
+        name for name in known if "@." not in name and not name.endswith((".d", ".wants"))
+    )
 
 
 def is_user(name: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 SSD_FILES = "flexkv_ssdcache_*.bin"
 UNIT_FILES = (
     "/etc/systemd/system/dynamo.target",
+    "/etc/systemd/system/dynamo.target.wants",
     "/etc/systemd/system/dynamo-*.service",
     "/etc/systemd/system/dynamo-*.service.d",
     "/etc/systemd/system/dynamo-*.socket",
