@@ -33,7 +33,10 @@ class Run:
         for event in self.events:
             data = event["event_data"]
             if event["event"].startswith("runner_on_") and data.get("task_action") == action:
-                yield data["host"], data.get("res") or {}
+                # A looped task has a result an item.
+                whole = data.get("res") or {}
+                for result in whole.get("results", [whole]):
+                    yield data["host"], result
 
     def changed(self) -> list[str]:
         """Tasks that changed something, with their hosts."""
@@ -45,17 +48,18 @@ class Run:
         ]
 
     def restarted(self) -> list[str]:
-        """Units that unit_set restarted, with their hosts."""
-        found = []
-        for host, result in self.results("unit_set"):
-            arguments = result.get("invocation", {}).get("module_args", {})
-            if arguments.get("restart"):
-                found += [
-                    f"{host}: {unit['name']}"
-                    for unit in result.get("units", [])
-                    if unit["action"] == "restart"
-                ]
-        return found
+        """Units that the roll restarted, with their hosts."""
+        found = [
+            f"{host}: {row['unit']}"
+            for host, result in self.results("worker_service")
+            for row in result.get("workers", [])
+            if row["action"] in ("started", "restarted")
+        ]
+        return found + [
+            f"{host}: {result['invocation']['module_args']['unit']}"
+            for host, result in self.results("unit_restart")
+            if result.get("restarted")
+        ]
 
 
 def play(playbook: str, *options: str, **variables: Any) -> Run:
