@@ -33,6 +33,11 @@ options:
     type: list
     elements: str
     required: true
+  optional:
+    description: Programs that only some releases have; one that is not in the archive is left out.
+    type: list
+    elements: str
+    default: []
   path:
     description: Directory of the programs.
     type: path
@@ -69,6 +74,7 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "sha256": {"type": "str", "required": True},
             "programs": {"type": "list", "elements": "str", "required": True},
+            "optional": {"type": "list", "elements": "str", "default": []},
             "path": {"type": "path", "required": True},
         },
         supports_check_mode=True,
@@ -78,7 +84,13 @@ def main() -> None:
     wanted = archive.missing(directory, params["programs"])
     if wanted and not module.check_mode:
         try:
-            archive.install(params["url"], params["sha256"], params["programs"], directory)
+            archive.install(
+                params["url"],
+                params["sha256"],
+                params["programs"],
+                directory,
+                optional=params["optional"],
+            )
         except archive.ArchiveError as error:
             module.fail_json(msg=f"{', '.join(params['programs'])}: {error}")
     module.exit_json(changed=bool(wanted), installed=wanted)

@@ -2,6 +2,8 @@
 
 etcd_cluster.py verify URL...         all members healthy, one leader, one history
 etcd_cluster.py leader URL...         print the URL of the leader
+etcd_cluster.py put KEY VALUE URL     write a key
+etcd_cluster.py get KEY URL           print a key's value
 etcd_cluster.py steady FILE URL...    read and write until FILE is gone, then print what happened
 """
 # ruff: noqa: S101
@@ -113,6 +115,10 @@ def main() -> None:
     verb, *arguments = sys.argv[1:]
     if verb == "steady":
         steady(Path(arguments[0]), arguments[1:])
+    elif verb == "put":
+        put(arguments[2], arguments[0], arguments[1])
+    elif verb == "get":
+        print(get(arguments[1], arguments[0]))
     elif verb == "leader":
         print(next(url for url, leader in leaders(arguments).items() if leader == "self"))
     else:

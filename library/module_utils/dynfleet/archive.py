@@ -21,12 +21,19 @@ def missing(directory: Path, programs: Sequence[str]) -> list[str]:
     return [name for name in programs if not (directory / name).is_file()]
 
 
-def extract(archive: Path, programs: Sequence[str], directory: Path) -> None:
-    """Put the archive's files of the given names into a directory, as executables."""
+def extract(
+    archive: Path, programs: Sequence[str], directory: Path, optional: Sequence[str] = ()
+) -> None:
+    """Put the archive's files of the given names into a directory, as executables.
+
+    optional: names that the archive need not have.
+    """
     with tarfile.open(archive) as opened:
         members = [member for member in opened.getmembers() if member.isfile()]
-        for name in programs:
+        for name in (*programs, *optional):
             found = [member for member in members if Path(member.name).name == name]
+            if not found and name in optional:
+                continue
             stream = opened.extractfile(found[0]) if len(found) == 1 else None
             if stream is None:
                 raise ArchiveError(f"holds {len(found)} files named {name}, wanted is one")
@@ -37,7 +44,13 @@ def extract(archive: Path, programs: Sequence[str], directory: Path) -> None:
                 os.fsync(out.fileno())
 
 
-def install(url: str, sha256: str, programs: Sequence[str], directory: Path) -> None:
+def install(
+    url: str,
+    sha256: str,
+    programs: Sequence[str],
+    directory: Path,
+    optional: Sequence[str] = (),
+) -> None:
     """Make a directory of programs in one step: it is there whole, or not at all."""
     root = directory.parent
     for parent in (*reversed(root.parents), root):
@@ -55,7 +68,7 @@ def install(url: str, sha256: str, programs: Sequence[str], directory: Path) -> 
         unpacked.mkdir()
         unpacked.chmod(0o755)
         try:
-            extract(archive, programs, unpacked)
+            extract(archive, programs, unpacked, optional)
         except (tarfile.TarError, EOFError, OSError) as error:
             raise ArchiveError(f"{url} cannot be unpacked: {error}") from error
         except ArchiveError as error:
