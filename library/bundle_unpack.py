@@ -97,7 +97,7 @@ def main() -> None:
     # Whatever root's umask: the web server's user has to read what is made here.
     os.umask(0o022)
     try:
-        with exclusive(root / ".lock", params["timeout"]):
+        with exclusive(root / house.LOCK, params["timeout"]):
             unpack.unpack(Path(params["path"]), root)
             pruned = unpack.prune(root, params["id"])
             pruned += house.prune(root, params["release"], params["keep"])

@@ -162,10 +162,11 @@ def install(module: AnsibleModule, path: Path) -> None:
         origins=params["origins_sha256"],
         uv_wheel=params["uv_wheel"],
         uv_sha256=params["uv_sha256"],
+        imports=params["imports"],
     )
-    with exclusive(path.parent / ".lock", params["timeout"]):
+    with exclusive(path.parent / ".lock", params["timeout"]) as lock:
         if not manifest.made_for(path, PYTHON):
-            make(path, source, PYTHON, params["imports"], params["timeout"])
+            make(path, source, PYTHON, params["timeout"], lock)
 
 
 def remove(module: AnsibleModule, releases: Path, old: list[Path]) -> None:

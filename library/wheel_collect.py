@@ -177,10 +177,10 @@ def main() -> None:
     # Whatever root's umask: the web server's user has to read what is made here.
     os.umask(0o022)
     try:
-        with exclusive(root / ".lock", params["timeout"]):
+        with exclusive(root / house.LOCK, params["timeout"]) as lock:
             if house.is_whole(whole):
                 module.exit_json(changed=False)
-            result = house.collect(wanted_of(params), root, params["timeout"])
+            result = house.collect(wanted_of(params), root, params["timeout"], lock)
             pruned = house.prune(root, params["release"], params["keep"])
     except (WheelError, BusyError, OSError) as error:
         module.fail_json(msg=f"release {params['release']}: {error}")

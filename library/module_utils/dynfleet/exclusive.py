@@ -14,10 +14,12 @@ class BusyError(Exception):
 
 
 @contextmanager
-def exclusive(path: Path, timeout: int) -> Iterator[None]:
+def exclusive(path: Path, timeout: int) -> Iterator[int]:
     """Hold a lock file for the duration of a block; it goes with the process.
 
-    timeout: seconds to wait for another holder. Raises BusyError after that.
+    timeout: seconds to wait for another holder. Raises BusyError after that. The handle that the
+    block gets is for its child processes to inherit: those of a run that was killed are then waited
+    for, not disturbed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
@@ -30,4 +32,4 @@ def exclusive(path: Path, timeout: int) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise BusyError(f"another run has held {path} for {timeout} s") from None
                 time.sleep(1)
-        yield
+        yield handle.fileno()

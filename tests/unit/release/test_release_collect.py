@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dynfleet.exclusive import exclusive
 from ansible.module_utils.dynfleet.wheels import house, origins
 from ansible.module_utils.dynfleet.wheels.collect import Wanted
 from ansible.module_utils.dynfleet.wheels.names import WheelError
@@ -55,6 +58,12 @@ def built(place: Path, name: str, version: str = "2.0", tag: str = "py3-none-any
     }
 
 
+def collect(what: Wanted, root: Path) -> dict[str, list[str]]:
+    """As the module does it."""
+    with exclusive(root / house.LOCK, 60) as lock:
+        return house.collect(what, root, 60, lock)
+
+
 def files(path: Path) -> list[str]:
     return sorted(item.name for item in path.iterdir())
 
@@ -67,11 +76,11 @@ def test_wheels_locks_and_origins(index: Index, tmp_path: Path) -> None:
     index.add("bbb", tag="cp312-cp312-manylinux_2_39_x86_64")
     before = os.umask(0o022)
     try:
-        done = house.collect(wanted(locks, index.add("uv")), tmp_path, 60)
+        done = collect(wanted(locks, index.add("uv")), tmp_path)
     finally:
         os.umask(before)
     assert sorted(index.fetched) == done["loaded"]
-    assert files(tmp_path) == [RELEASE]
+    assert files(tmp_path) == [house.LOCK, RELEASE]
     assert files(tmp_path / RELEASE) == [
         "aaa-1.0-py3-none-any.whl",
         "bbb-1.0-cp311-cp311-manylinux2014_x86_64.whl",
@@ -102,11 +111,11 @@ def test_other_digest_stops_with_both_and_nothing_of_it_is_left(
     index.said[file] = good
     index.files[file] = wheel("bbb", "1.0", "import os  # another\n")
     with pytest.raises(WheelError) as error:
-        house.collect(wanted({"3.12": pins}, index.add("uv")), tmp_path, 60)
+        collect(wanted({"3.12": pins}, index.add("uv")), tmp_path)
     assert f"{index.url}/files/{file}" in str(error.value)
     assert good in str(error.value)
     assert sha256(index.files[file]) in str(error.value)
-    assert files(tmp_path) == [f"{RELEASE}.partial"]
+    assert files(tmp_path) == [house.LOCK, f"{RELEASE}.partial"]
     assert file not in files(tmp_path / f"{RELEASE}.partial")
 
 
@@ -117,28 +126,53 @@ def test_failed_run_is_resumed_and_nothing_is_fetched_again(index: Index, tmp_pa
     index.broken = {"p19-1.0-py3-none-any.whl"}
     what = wanted({"3.12": pins}, index.add("uv"))
     with pytest.raises(WheelError, match="404"):
-        house.collect(what, tmp_path, 60)
+        collect(what, tmp_path)
     partial = tmp_path / f"{RELEASE}.partial"
     kept = [name for name in files(partial) if name.endswith(".whl")]
     assert 0 < len(kept) < 20
     # A kill can leave half a file: it is not taken for a whole one.
     (partial / kept[0]).write_bytes(b"half")
     index.broken, index.fetched = set(), []
-    done = house.collect(what, tmp_path, 60)
+    done = collect(what, tmp_path)
     assert set(index.fetched).isdisjoint(kept[1:])
     assert kept[0] in index.fetched
     assert done["reused"] == kept[1:]
-    assert files(tmp_path) == [RELEASE]
+    assert files(tmp_path) == [house.LOCK, RELEASE]
+
+
+def test_killed_run_is_resumed(index: Index, tmp_path: Path) -> None:
+    pins = "".join(index.add(f"p{number:02}") for number in range(12))
+    what = wanted({"3.12": pins}, index.add("uv"))
+    # The last package keeps the second call of pip busy; the first one ends.
+    last = "p11-1.0-py3-none-any.whl"
+    index.held = {last}
+    process = multiprocessing.get_context("fork").Process(target=collect, args=(what, tmp_path))
+    process.start()
+    partial = tmp_path / f"{RELEASE}.partial"
+    deadline = time.monotonic() + 60
+    while not any(partial.glob("*.whl")) or last not in index.fetched:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.join()
+    # pip outlives its parent: the next run waits for it, and has what it loaded.
+    index.held = set()
+    index.go.set()
+    before = list(index.fetched)
+    done = collect(what, tmp_path)
+    assert index.fetched == before
+    assert len(done["reused"]) == 13
+    assert files(tmp_path) == [house.LOCK, RELEASE]
 
 
 def test_other_release_lends_its_files(index: Index, tmp_path: Path) -> None:
     locks = {"3.12": index.add("aaa") + index.add("bbb")}
     installer = index.add("uv")
-    house.collect(wanted(locks, installer), tmp_path, 60)
+    collect(wanted(locks, installer), tmp_path)
     (tmp_path / RELEASE).rename(tmp_path / "set-old")
     index.fetched = []
     locks["3.12"] = index.add("aaa") + index.add("ccc")
-    done = house.collect(wanted(locks, installer), tmp_path, 60)
+    done = collect(wanted(locks, installer), tmp_path)
     assert index.fetched == ["ccc-1.0-py3-none-any.whl"]
     assert "bbb-1.0-py3-none-any.whl" not in files(tmp_path / RELEASE)
     assert len(done["reused"]) == 2
@@ -148,7 +182,7 @@ def test_built_wheel_takes_the_place_of_the_index_one(index: Index, tmp_path: Pa
     pins = index.add("aaa") + index.add("ai_dynamo", "1.0")
     build = built(tmp_path / "build", "ai_dynamo")
     build["wheels"][0]["name"] = "Ai.Dynamo"
-    house.collect(wanted({"3.12": pins}, index.add("uv"), (build,)), tmp_path / "house", 60)
+    collect(wanted({"3.12": pins}, index.add("uv"), (build,)), tmp_path / "house")
     release = tmp_path / "house" / RELEASE
     digest = build["wheels"][0]["sha256"]
     text = (release / "py3.12.txt").read_text()
@@ -171,12 +205,12 @@ def test_built_wheel_takes_the_place_of_the_index_one(index: Index, tmp_path: Pa
 def test_python_that_a_built_wheel_does_not_fit_gets_no_lock(index: Index, tmp_path: Path) -> None:
     locks = {"3.12": index.add("aaa"), "3.13": index.add("aaa")}
     build = built(tmp_path / "build", "flexkv", tag="cp312-cp312-linux_x86_64")
-    house.collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "house", 60)
+    collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "house")
     found = [name for name in files(tmp_path / "house" / RELEASE) if name.endswith(".txt")]
     assert found == ["py3.12.txt"]
     build = built(tmp_path / "build", "flexkv", tag="cp310-cp310-linux_x86_64")
     with pytest.raises(WheelError, match=r"none of the release set's Pythons \(3\.12, 3\.13\)"):
-        house.collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "other", 60)
+        collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "other")
 
 
 def test_built_wheel_that_changed_is_refused_with_both_digests(
@@ -186,9 +220,7 @@ def test_built_wheel_that_changed_is_refused_with_both_digests(
     path = Path(build["wheels"][0]["path"])
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(WheelError) as error:
-        house.collect(
-            wanted({"3.12": index.add("aaa")}, index.add("uv"), (build,)), tmp_path / "house", 60
-        )
+        collect(wanted({"3.12": index.add("aaa")}, index.add("uv"), (build,)), tmp_path / "house")
     assert sha256(path.read_bytes()) in str(error.value)
     assert build["wheels"][0]["sha256"] in str(error.value)
     assert path.name not in files(tmp_path / "house" / f"{RELEASE}.partial")
@@ -198,7 +230,7 @@ def test_built_wheel_that_changed_is_refused_with_both_digests(
 def test_package_that_no_host_could_use_is_named(index: Index, tmp_path: Path) -> None:
     pins = index.add("bbb", tag="cp312-cp312-manylinux_2_39_x86_64")
     with pytest.raises(WheelError, match=r"bbb==1\.0"):
-        house.collect(wanted({"3.12": pins}, index.add("uv")), tmp_path, 60)
+        collect(wanted({"3.12": pins}, index.add("uv")), tmp_path)
 
 
 def test_only_some_releases_are_kept(tmp_path: Path) -> None:

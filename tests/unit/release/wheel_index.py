@@ -38,13 +38,16 @@ def sha256(data: bytes) -> str:
 
 class Index:
     """files: content by wheel's name. said: digests that the index tells where they are not the
-    files' own. fetched: every file that was asked for, in turn. broken: answered with an error."""
+    files' own. fetched: every file that was asked for, in turn. broken: answered with an error.
+    held: answered when `go` is set."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.said: dict[str, str] = {}
         self.fetched: list[str] = []
         self.broken: set[str] = set()
+        self.held: set[str] = set()
+        self.go = threading.Event()
         self.url = ""
 
     def add(
@@ -74,6 +77,8 @@ def served(index: Index) -> Iterator[Mapping[str, str]]:
             kind, _, name = self.path.strip("/").partition("/")
             if kind == "files":
                 index.fetched.append(name)
+            if name in index.held:
+                index.go.wait(60)
             found = index.page(name) if kind == "simple" else index.files.get(name)
             if found is None or name in index.broken:
                 self.send_error(404)

@@ -24,14 +24,16 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a release comes from. url: its directory in the wheelhouse; the rest are digests of
-    files in it: locks by Python (``X.Y``), origins of origins.json, the installer's wheel."""
+    """What a release is made of. url: its directory in the wheelhouse. Digests of files in it:
+    locks by Python (``X.Y``), origins of origins.json, uv_sha256 of the installer's wheel. imports:
+    modules that have to be importable."""
 
     url: str
     locks: Mapping[str, str]
     origins: str
     uv_wheel: str
     uv_sha256: str
+    imports: Sequence[str]
 
 
 def fetch(url: str, sha256: str, target: Path) -> None:
@@ -45,11 +47,17 @@ def fetch(url: str, sha256: str, target: Path) -> None:
         ) from error
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], timeout: int) -> None:
+def run(argv: Sequence[str], env: Mapping[str, str], timeout: int, lock: int) -> None:
     """Run a step; its output becomes the error."""
     try:
         done = subprocess.run(
-            argv, env=env, capture_output=True, text=True, timeout=timeout, check=False
+            argv,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            pass_fds=(lock,),
         )
     except subprocess.TimeoutExpired as error:
         raise ReleaseError(f"{' '.join(argv[:4])} ran longer than {timeout} s") from error
@@ -57,8 +65,11 @@ def run(argv: Sequence[str], env: Mapping[str, str], timeout: int) -> None:
         raise ReleaseError(f"{' '.join(argv[:4])} failed:\n{(done.stderr or done.stdout)[-3000:]}")
 
 
-def make(path: Path, source: Source, python: str, imports: Sequence[str], timeout: int) -> None:
-    """Make a release directory; the manifest is its last file."""
+def make(path: Path, source: Source, python: str, timeout: int, lock: int) -> None:
+    """Make a release directory; the manifest is its last file.
+
+    timeout: seconds that each step may take. lock: handle that the steps inherit.
+    """
     shutil.rmtree(path, ignore_errors=True)
     work = path.parent / f".{path.name}.work"
     shutil.rmtree(work, ignore_errors=True)
@@ -77,7 +88,7 @@ def make(path: Path, source: Source, python: str, imports: Sequence[str], timeou
             "UV_NO_CONFIG": "1",
             "UV_PYTHON_DOWNLOADS": "never",
         }
-        run([uv, "venv", "--python", sys.executable, str(path)], env, timeout)
+        run([uv, "venv", "--python", sys.executable, str(path)], env, timeout, lock)
         interpreter = str(path / "bin" / "python")
         run(
             [
@@ -87,11 +98,12 @@ def make(path: Path, source: Source, python: str, imports: Sequence[str], timeou
             ],
             env,
             timeout,
+            lock,
         )
         link_cuda_runtime(path)
         # Also compiles what the units import: they may not write into the release.
-        loaded = "; ".join(f"import {name}" for name in imports)
-        run([interpreter, "-c", loaded], {**env, "HF_HUB_OFFLINE": "1"}, timeout)
+        loaded = "; ".join(f"import {name}" for name in source.imports)
+        run([interpreter, "-c", loaded], {**env, "HF_HUB_OFFLINE": "1"}, timeout, lock)
         shutil.copy(work / "lock.txt", path / "lock.txt")
         record = json.loads((work / origins.FILE).read_text())
         manifest.write(path, described(record, source, python, (path / "lock.txt").read_text()))

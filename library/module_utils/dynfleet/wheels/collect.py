@@ -72,11 +72,12 @@ class Collection:
     """A release in the making.
 
     index: what has to come from the index, by Python. have: sha256 of each wheel that is there, by
-    file name.
+    file name. lock: handle that downloads inherit.
     """
 
     wanted: Wanted
     directory: Path
+    lock: int
     index: dict[str, list[Entry]] = field(init=False)
     have: dict[str, str] = field(default_factory=dict)
 
@@ -165,7 +166,13 @@ class Collection:
         argv = pip.download_command(python, self.wanted.glibc, str(requirements), target)
         try:
             done = subprocess.run(
-                argv, capture_output=True, text=True, timeout=timeout, check=False, cwd="/"
+                argv,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+                cwd="/",
+                pass_fds=(self.lock,),
             )
         except subprocess.TimeoutExpired:
             raise WheelError(

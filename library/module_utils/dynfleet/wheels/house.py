@@ -9,6 +9,7 @@ from ansible.module_utils.dynfleet.wheels import origins
 from ansible.module_utils.dynfleet.wheels.collect import Collection, Wanted
 
 PARTIAL = ".partial"
+LOCK = ".lock"
 
 
 def releases(root: Path) -> list[Path]:
@@ -34,14 +35,16 @@ def unused(root: Path, release: str, keep: int) -> list[Path]:
     return whole[max(keep - 1, 0) :] + [path for path in found if path.name.endswith(PARTIAL)]
 
 
-def collect(wanted: Wanted, root: Path, timeout: int) -> dict[str, list[str]]:
+def collect(wanted: Wanted, root: Path, timeout: int, lock: int) -> dict[str, list[str]]:
     """Make a release's directory; what was loaded, and what was there already.
+
+    timeout: seconds that one download may take. lock: handle of the wheelhouse's lock.
 
     Half of it stays after a failure or a kill, under another name: the next run goes on from it.
     """
     whole, partial = root / wanted.release, root / f"{wanted.release}{PARTIAL}"
     partial.mkdir(parents=True, exist_ok=True)
-    collection = Collection(wanted, partial)
+    collection = Collection(wanted, partial, lock)
     for other in releases(root):
         if other != partial:
             collection.link_from(other)
