@@ -155,10 +155,13 @@ def main() -> None:
         allow_degraded=params["allow_degraded"],
         allow_outage=params["allow_outage"],
     )
-    if params["verb"] == "restart":
-        plan = planning.make(hosts, wish)
-    else:
-        plan = planning.drain(hosts, wish.named, params["verb"] == "drain", wish.allow_outage)
+    try:
+        if params["verb"] == "restart":
+            plan = planning.make(hosts, wish)
+        else:
+            plan = planning.drain(hosts, wish.named, params["verb"] == "drain", wish.allow_outage)
+    except ValueError as error:
+        module.fail_json(msg=f"Nothing was touched.\nroll_batch or roll_max_out: {error}")
     if plan.problems:
         module.fail_json(msg="Nothing was touched.\n" + "\n".join(plan.problems))
     module.exit_json(

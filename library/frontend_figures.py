@@ -29,6 +29,10 @@ options:
     description: RV(counters) of an earlier look.
     type: dict
     default: {}
+  own:
+    description: Requests of ours among them; none of their prompts was in a cache.
+    type: int
+    default: 0
   refill:
     description: Hit rate from before, to be reached again; 0 does not watch.
     type: float
@@ -107,6 +111,7 @@ def main() -> None:
         argument_spec={
             "frontends": {"type": "list", "elements": "str", "required": True},
             "since": {"type": "dict", "default": {}},
+            "own": {"type": "int", "default": 0},
             "refill": {"type": "float", "default": 0},
             "watch_seconds": {"type": "int", "default": 0},
         },
@@ -115,6 +120,8 @@ def main() -> None:
     params: dict[str, Any] = module.params
     counters = look(params["frontends"])
     counted = figures.between(params["since"], counters)
+    for name in ("requests", "hit_count"):
+        counted[name] = max(0.0, counted[name] - params["own"])
     seconds = None
     if params["refill"] and params["watch_seconds"] and not module.check_mode:
         seconds = watch(params["frontends"], params["refill"], params["watch_seconds"])

@@ -87,9 +87,10 @@ units:
     want: {description: Wanted fingerprint; null without a file., type: str}
     have: {description: Fingerprint of the main process., type: str}
     health: {description: "url, wanted, seen and ok of the health endpoint.", type: dict}
+    drained: {description: "By whom, since when and why a worker is drained.", type: str}
     log: {description: Lines of the log that matter., type: list, elements: str}
 workers:
-  description: The plan's workers that are active and healthy, with unit and base url.
+  description: The plan's workers that are active, healthy and not drained, with unit and base url.
   type: list
   elements: dict
   returned: always
@@ -116,6 +117,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet import files
 from ansible.module_utils.dynfleet import units as systemd
+from ansible.module_utils.dynfleet.day2 import marks
 from ansible.module_utils.dynfleet.verify import client, listeners, units
 
 PROPERTIES = (*systemd.SHOW_PROPERTIES, "Result", "StateChangeTimestamp")
@@ -225,6 +227,11 @@ def main() -> None:
     if not shown:
         module.fail_json(msg=f"systemctl show says nothing of any unit: {text.strip()}")
     seen = [units.observe(shown.get(name), name) for name in health]
+    drained = {
+        f"dynamo-worker@{index}.service": marks.read(marks.drained(int(index))) for index in ports
+    }
+    for unit in seen:
+        unit["drained"] = marks.told(drained.get(unit["name"]))
     strangers = sorted(set(shown) - set(health))
     seen += [{**units.observe(shown[name], name), "expected": False} for name in strangers]
 
@@ -243,7 +250,7 @@ def main() -> None:
         workers=[
             {"unit": unit["name"], "url": workers[unit["name"]]}
             for unit in seen
-            if unit["name"] in workers and unit.get("health", {}).get("ok")
+            if unit["name"] in workers and unit.get("health", {}).get("ok") and not unit["drained"]
         ],
         ports=ports,
         plan_error=plan_error,

@@ -118,7 +118,8 @@ def restart(params: dict[str, Any], unit: Unit) -> None:
     except subprocess.TimeoutExpired:
         raise Failed(f"was not ready within {params['seconds']} s of its restart") from None
     if done.returncode != 0:
-        raise Failed(f"did not restart: {done.stderr.split('.', 1)[0].strip()}")
+        said = (done.stderr.strip() or "systemctl says no more").splitlines()[0]
+        raise Failed(f"did not restart: {said}")
 
 
 def wait_serving(params: dict[str, Any]) -> None:

@@ -136,6 +136,11 @@ def summary(report: Mapping[str, Any]) -> str:
         found = sum(finding["host"] == name for finding in report["findings"])
         lines.append(f"{name:<{width}}  {f'{good}/{len(of_host)}':>8}  {listed:>7}  {found:>8}")
     lines += [_frontend_line(name, report) for name in report["frontends"]]
+    lines += [
+        f"drained {unit['host']} {unit['name']} {unit['drained']}"
+        for unit in report["units"]
+        if unit.get("drained")
+    ]
     told: set[tuple[str, str]] = set()  # units whose log was shown
     for finding in report["findings"]:
         place = (finding["host"], finding["unit"])

@@ -69,6 +69,12 @@ def test_batches_are_ansibles(wish: list[Any], hosts: int, sizes: list[int]) -> 
     assert plan.batches(wish, hosts) == sizes
 
 
+@pytest.mark.parametrize("value", ["", "-1", "many", "10 %", "%"])
+def test_a_batch_is_a_number_or_a_percentage(value: str) -> None:
+    with pytest.raises(ValueError, match="neither a number nor a percentage"):
+        plan.share(value, 10)
+
+
 def test_nothing_differs_nothing_is_done() -> None:
     made = plan.make(fleet(), plan.Wish())
     assert (made.turns, made.problems, made.serial) == ({}, [], [])

@@ -5,6 +5,7 @@ Pure: from what every host said of its units, and the operator's wishes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,11 +58,14 @@ class Plan:
 
 
 def share(value: Any, of: int) -> int:
-    """A number, or a percentage of ``of``: at least 1, as Ansible counts batches."""
+    """A number, or a percentage of ``of``: at least 1, as Ansible counts batches.
+
+    Raises ValueError for anything else.
+    """
     text = str(value).strip()
-    if text.endswith("%"):
-        return max(1, int(float(text[:-1]) / 100 * of))
-    return max(1, int(text))
+    if not re.fullmatch(r"\d+(\.\d+)?%|\d+", text):
+        raise ValueError(f"{value!r} is neither a number nor a percentage (2, '25%')")
+    return max(1, int(float(text[:-1]) / 100 * of) if text.endswith("%") else int(text))
 
 
 def batches(wish: Sequence[Any], hosts: int) -> list[int]:

@@ -289,7 +289,8 @@ class Turn:
         except subprocess.TimeoutExpired:
             raise self.fail(worker, f"did not {verb} within {seconds:.0f} s") from None
         if done.returncode != 0:
-            raise self.fail(worker, f"did not {verb}: {done.stderr.split('.', 1)[0].strip()}")
+            said = (done.stderr.strip() or "systemctl says no more").splitlines()[0]
+            raise self.fail(worker, f"did not {verb}: {said}")
 
     def check_free(self, worker: Worker, held: set[str]) -> None:
         """See that GPU memory and shared memory of a stopped worker are free. Raises Failed."""

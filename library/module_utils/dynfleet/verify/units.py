@@ -78,9 +78,11 @@ def problems(unit: Mapping[str, Any]) -> list[Problem]:
         found.append(
             _problem("definition", "as on disk", "changed on disk; systemd has the old one")
         )
+    # What an operator drained may be stopped, and runs with what it was drained with.
+    drained = bool(unit.get("drained"))
     if unit["active"] != "active":
-        return [*found, _problem("state", "active", state(unit))]
-    if unit.get("want") != unit.get("have"):
+        return found if drained else [*found, _problem("state", "active", state(unit))]
+    if unit.get("want") != unit.get("have") and not drained:
         found.append(
             _problem(
                 "fingerprint",
