@@ -19,6 +19,7 @@ SETTINGS = {
     "worker_cpu_cache_gib": 2,
     "worker_ssd_cache_gib": 3,
     "placement_ssd_roots": ["/nvme0/flexkv", "/nvme1/flexkv"],
+    "worker_gds": True,
     "worker_memory_gib": 64,
     "worker_extra_args": ["--enforce-eager", OVERRIDES],
 }
@@ -107,6 +108,8 @@ def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str])
     assert settings[1]["FLEXKV_CPU_CACHE_GB"] == "2"
     assert settings[1]["FLEXKV_SSD_CACHE_DIR"].endswith("/1")
     assert settings[1]["FLEXKV_ENABLE_MPS"] == "0"
+    assert settings[1]["FLEXKV_ENABLE_GDS"] == "1"
+    assert settings[1]["CUFILE_ENV_PATH_JSON"] == "/etc/dynamo/cufile.json"
     # What FlexKV and Dynamo need to be different in each worker of a host.
     for name in (
         "CUDA_VISIBLE_DEVICES",
