@@ -5,9 +5,10 @@ that are used, standing in for a real one: the tree of a commit, in pages of two
 of a file to a storage host, which is another port of the same process and refuses a token that was
 sent on.
 
-STATE/control.json makes it fail: {"cut": bytes after which each answer breaks off, "refuse": status
-of every answer, "ranges": false, "etag": text that is added to each, "token": what the hub wants,
-"pace": seconds between two blocks}. Each request is a line of STATE/served.jsonl.
+STATE/control.json makes it fail: {"cut": bytes after which each answer breaks off, "budget": bytes
+after which a client is refused, in the middle of an answer at first, "refuse": status of every
+answer, "ranges": false, "token": what the store and the hub want, "pace": seconds between two
+blocks}. Each request is a line of STATE/served.jsonl.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,10 @@ class Handler(BaseHTTPRequestHandler):
             self.resolve(control, *file.groups())
         elif not self.server.storage and self.headers["Authorization"]:
             self.reply(400)
+        elif self.server.storage and not self.allowed(control):
+            self.reply(401)
+        elif self.left(control) <= 0:
+            self.reply(410)
         else:
             self.file(control, self.server.directory / path.removeprefix("/storage").lstrip("/"))
 
@@ -67,6 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         """Note the request."""
         self.server.note(
             {
+                "client": self.client_address[0],
                 "path": self.path,
                 "range": self.headers["Range"],
                 "if_range": self.headers["If-Range"],
@@ -76,8 +83,12 @@ class Handler(BaseHTTPRequestHandler):
             }
         )
 
+    def left(self, control: dict[str, Any]) -> int:
+        """Bytes that the client may still have."""
+        return int(control.get("budget") or 1 << 60) - self.server.sent[self.client_address[0]]
+
     def allowed(self, control: dict[str, Any]) -> bool:
-        """Whether the hub wants no token, or has got it."""
+        """Whether no token is wanted, or the right one came."""
         token = control.get("token")
         return not token or self.headers["Authorization"] == f"Bearer {token}"
 
@@ -122,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(404)
             return
         data = path.read_bytes()
-        tag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}{control.get("etag", "")}"'
+        tag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
         start, end, status = 0, len(data), 200
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "")
         if wanted and control.get("ranges", True) and self.headers["If-Range"] in (None, tag):
@@ -141,9 +152,13 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, data: bytes, status: int, control: dict[str, Any]) -> None:
         """The bytes, as far as the control lets them go."""
         sent, end = 0, min(len(data), control.get("cut") or len(data))
+        client = self.client_address[0]
         try:
-            while sent < end:
-                sent += self.wfile.write(data[sent : min(sent + BLOCK, end)])
+            while sent < end and (left := self.left(control)) > 0:
+                count = self.wfile.write(data[sent : min(sent + min(BLOCK, left), end)])
+                with self.server.lock:
+                    self.server.sent[client] += count
+                sent += count
                 time.sleep(control.get("pace", 0))
         except OSError:
             pass  # the client has seen enough
@@ -151,7 +166,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Store(ThreadingHTTPServer):
-    """A server over a directory. storage: URL of the host that the hub sends on to."""
+    """A server over a directory.
+
+    storage: URL of the host that the hub sends on to; empty at that host. sent: bytes by client.
+    """
 
     daemon_threads = True
 
@@ -159,6 +177,7 @@ class Store(ThreadingHTTPServer):
         super().__init__(place, Handler)
         self.directory, self.state, self.storage = directory, state, storage
         self.lock = threading.Lock()
+        self.sent: Counter[str] = Counter()
         host, port = self.server_address[:2]
         self.url = f"http://{host}:{port}"
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()

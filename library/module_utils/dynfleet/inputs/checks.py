@@ -19,6 +19,7 @@ from ansible.module_utils.dynfleet.inputs import (
     tiers,
     uniform,
     versions,
+    weights,
 )
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Problem
 from ansible.module_utils.dynfleet.inputs.report import merge
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     sizes.check,
     tiers.check,
     served.check,
+    weights.check,
     arguments.check,
     sources.check,
     versions.check,

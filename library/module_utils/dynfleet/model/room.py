@@ -8,12 +8,14 @@ import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
-GIB = 1 << 30
-
 
 def gib(size: float) -> str:
-    """Bytes for people: GiB, MiB below one."""
-    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / (1 << 20):.1f} MiB"
+    """Bytes for people."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
 
 
 def nearest(path: Path) -> Path:

@@ -20,13 +20,15 @@ SSH = "ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
 # Names come on standard input; --copy-links, for a hub's cache is made of links.
 OPTIONS = (
     *("--files-from=-", "--inplace", "--partial", "--ignore-times", "--copy-links"),
-    *("--secluded-args", "--timeout=60", f"--rsh={SSH}"),
+    *("--secluded-args", "--timeout=60"),
 )
 
 
 def command(place: str, target: Path, *more: str) -> list[str]:
     """The argument list that fetches the files named on standard input."""
-    return ["rsync", *OPTIONS, *more, "--", f"{place}/", f"{target}/"]
+    # With a shell named, even the daemon of rsync:// would be asked for by ssh.
+    shell = [] if place.startswith("rsync://") else [f"--rsh={SSH}"]
+    return ["rsync", *OPTIONS, *shell, *more, "--", f"{place}/", f"{target}/"]
 
 
 def shares(records: Sequence[Record], jobs: int) -> list[list[Record]]:
