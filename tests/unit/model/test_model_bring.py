@@ -339,9 +339,7 @@ def test_what_is_no_model_is_left_alone(path: Path, store: cases.Served) -> None
     assert store.requests() == []
 
 
-def test_no_room(
-    path: Path, store: cases.Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_room(path: Path, store: cases.Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bring.journal, "load", LOAD)
     files = [*cases.files(), cases.File("huge", 1 << 45, "sha256", "a" * 64)]
     task = bring.Bring(cases.wanted(path, web_source(store), files=files))
