@@ -263,6 +263,8 @@ def main() -> None:
         module.fail_json(msg=f"files: {error}")
     except (FetchError, Unanswered, TreeError, LockError) as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or module.params['path']}: {error.strerror}")
     module.exit_json(**result)
 
 

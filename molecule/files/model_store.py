@@ -103,9 +103,10 @@ class Handler(BaseHTTPRequestHandler):
         shown = paths[page * 2 : page * 2 + 2]
         more = {}
         if paths[page * 2 + 2 :]:
-            more["Link"] = (
-                f'<{self.path.split("?")[0]}?recursive=true&cursor={page + 1}>; rel="next"'
+            following = (
+                f"{self.server.url}{self.path.split('?')[0]}?recursive=true&cursor={page + 1}"
             )
+            more["Link"] = f'<{following}>; rel="next"'
         entries = [self.entry(path, str(path.relative_to(root))) for path in shown]
         self.reply(200, json.dumps(entries).encode(), **more)
 

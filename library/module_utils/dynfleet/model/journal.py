@@ -13,8 +13,8 @@ from typing import Any
 from ansible.module_utils.dynfleet.model.manifest import File
 
 NAME = ".dynamo-journal.json"
-# Bytes of one request: long enough to be carried at full speed, short enough for several at once.
-PART = 256 << 20
+# Bytes of one request: few for a hub that counts them, and still several at once of a large file.
+PART = 1 << 30
 
 
 @dataclass

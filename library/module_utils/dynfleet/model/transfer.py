@@ -16,8 +16,9 @@ from ansible.module_utils.dynfleet.model.journal import PART, Part, Record, save
 from ansible.module_utils.dynfleet.model.piece import FetchError, Piece, Reader, Unanswered
 from ansible.module_utils.dynfleet.model.pool import Pool, Stopped
 
-# Attempts without a byte in between, and the longest pause between two, in seconds.
-ATTEMPTS, LONGEST_PAUSE = 6, 30
+# Attempts without a byte in between; the longest pause between two, in seconds, ours and one that
+# the source asks for.
+ATTEMPTS, LONGEST_PAUSE, LONGEST_WISH = 6, 30, 300
 ON = "Another run goes on from here"
 LATE = f"the time limit (model_timeout) is over. {ON}"
 # How often the journal is written, in seconds.
@@ -152,7 +153,7 @@ class Transfer:
                     raise FetchError(
                         f"{error}; {ATTEMPTS} attempts brought no byte. {ON}"
                     ) from error
-                pause = min(max(error.pause, 2 ** (failures - 1)), LONGEST_PAUSE)
+                pause = max(min(error.pause, LONGEST_WISH), min(2 ** (failures - 1), LONGEST_PAUSE))
                 if self.pool.stop.wait(pause):
                     raise Stopped from error
         with self.lock:
