@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # First words that other people's variables have too: there only a near miss is refused.
-COMMON_WORDS = frozenset(("host", "release"))
+COMMON_WORDS = frozenset(("host", "model", "release"))
 # Families of which no variable has a default.
 MORE_PREFIXES = ("gpu_topology_",)
 _ALIAS = re.compile(r"\{\{ (\w+(?:\.\w+)?) \}\}")

@@ -21,6 +21,7 @@ from ansible.module_utils.dynfleet.inputs import (
     tiers,
     uniform,
     versions,
+    weights,
 )
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Problem
 from ansible.module_utils.dynfleet.inputs.report import merge
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     sizes.check,
     tiers.check,
     served.check,
+    weights.check,
     arguments.check,
     sources.check,
     bundles.check,

@@ -100,6 +100,8 @@ RULES: Mapping[str, Rule] = {
     "worker_start_timeout": SECONDS,
     "worker_stop_timeout": SECONDS,
     "worker_grace_seconds": SECONDS,
+    "model_timeout": SECONDS,
+    "model_jobs": Rule("int", 1, 64, hint="connections of one host"),
     "frontend_start_timeout": SECONDS,
     "frontend_drain_seconds": SECONDS,
     "frontend_memory_max": Rule(

@@ -31,7 +31,8 @@ def check(fleet: Fleet) -> Iterator[Problem]:
         name = host.chosen("worker_model_path", "dynamo_model_path")
         path = host.text(name)
         if path and path.startswith("/"):
-            if machine(host)[0] == "local" and (lack := missing(path)):
+            brought = bool(host.text("model_source"))
+            if machine(host)[0] == "local" and not brought and (lack := missing(path)):
                 yield host.problem(name, lack, "put the model there")
             if host.text("dynamo_engine") == "vllm":
                 yield from _shape(host, read_json(str(Path(path) / "config.json")))
@@ -45,8 +46,8 @@ def _path(host: Host) -> Iterator[Problem]:
     elif path is not None and not path.startswith("/"):
         yield host.problem(
             variable,
-            "is not absolute, and nothing is downloaded on the hosts",
-            "name a directory that is there on every worker host",
+            "is not absolute",
+            "name a directory of the worker hosts; model_source says where the model comes from",
         )
     elif name is not None and not name.strip():
         yield host.problem(

@@ -53,6 +53,11 @@ def check(fleet: Fleet) -> Iterator[Problem]:
             [(host, host.integer("worker_block_size")) for host in same],
             "the router counts in blocks of one size for a model",
         )
+        yield from _differ(
+            "dynamo_model_id",
+            [(host, host.text("dynamo_model_id") or None) for host in same],
+            "the same name would be answered by different revisions of the model",
+        )
     for host in fleet.members("frontends"):
         if host.integer("frontend_migration_limit") == 0:
             yield host.problem(
