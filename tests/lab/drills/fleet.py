@@ -197,6 +197,7 @@ class Fleet:
         """How often systemd has started a unit since a time."""
         out = self.ssh(
             host,
-            f"journalctl --quiet --output=cat --since=@{since:.0f} MESSAGE_ID={STARTED} UNIT={unit}",
+            f"journalctl --quiet --output=cat --since=@{since:.0f}"
+            f" MESSAGE_ID={STARTED} UNIT={unit}",
         )
         return len(out.splitlines())
