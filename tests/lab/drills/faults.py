@@ -157,7 +157,7 @@ def etcd_outage(fleet: Fleet) -> Made:
         fleet.ssh(host, "systemctl start --no-block dynamo-etcd.service")
     return Made(
         f"etcd away for {ttl + 10} s, a lease lasts {ttl} s",
-        [Excuse(WITHOUT_LEASE, lambda record: True)],
+        [Excuse(WITHOUT_LEASE, lambda _: True)],
         time.time(),
     )
 
