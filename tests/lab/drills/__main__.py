@@ -1,4 +1,4 @@
-"""python -m drills [--inventory DIR] [--short] [NAME...]: drills on a lab, under load.
+"""python -m drills [--inventory DIR] [NAME...]: drills on a lab, under load.
 
 Without names all of them, in order. The lab has to be up and deployed (playbooks/lab_up.yml,
 site.yml). Prints a table, writes reports/drills.json, and exits 1 where the fleet did not heal by

@@ -195,9 +195,6 @@ class Fleet:
 
     def starts(self, host: str, unit: str, since: float) -> int:
         """How often systemd has started a unit since a time."""
-        out = self.ssh(
-            host,
-            f"journalctl --quiet --output=cat --since=@{since:.0f}"
-            f" MESSAGE_ID={STARTED} UNIT={unit}",
-        )
+        matches = f"MESSAGE_ID={STARTED} UNIT={unit}"
+        out = self.ssh(host, f"journalctl --quiet --output=cat --since=@{since:.0f} {matches}")
         return len(out.splitlines())

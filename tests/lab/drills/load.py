@@ -22,6 +22,8 @@ class Load:
         self._place = tempfile.TemporaryDirectory(prefix="dynfleet-load-")
         self._log = Path(self._place.name) / "log"
         options = ["--model", fleet.model, "--words", "--log", str(self._log)]
+        # Three times the longest answer: a client that was left hanging gives up.
+        options += ["--timeout", "60"]
         options += ["--streams", str(streams), "--tokens", *map(str, tokens)]
         self._process = subprocess.Popen(
             [sys.executable, PROJECT / "tools" / "load", *options, *fleet.frontends()],
