@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -30,6 +31,7 @@ def problems(wheels: Path, place: Path, wanted: str) -> list[str]:
         found.append(f"wanted is version {wanted}, the source has {versions}")
     elif len(set(versions.values())) > 1:
         found.append(f"the two parts differ: {versions}")
+    shutil.rmtree(place, ignore_errors=True)
     for wheel in files:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(place)

@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -31,7 +32,7 @@ print(json.dumps({"commit": getattr(c_ext, "__git_commit__", ""), "cuda": number
 """
 
 
-def output(*command: str, env: dict[str, str] | None = None) -> str:
+def output(*command: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """What a command prints, errors too."""
     done = subprocess.run(
         command,
@@ -41,12 +42,14 @@ def output(*command: str, env: dict[str, str] | None = None) -> str:
         timeout=600,
         check=False,
         env=env,
+        cwd=cwd,
     )
     return done.stdout
 
 
 def unpack(wheel: Path, place: Path) -> None:
     """Lay out the wheel as it would be installed."""
+    shutil.rmtree(place, ignore_errors=True)
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place)
     for package in layout.site_packages().iterdir():
@@ -107,8 +110,8 @@ def driver(extension: Path, place: Path) -> str:
 def problems_of_loading(extension: Path, place: Path, commit: str) -> list[str]:
     """What an interpreter sees that has nothing but the release."""
     env = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
-    env["PYTHONPATH"] = str(place)
-    said = output(sys.executable, "-c", LOADED, driver(extension, place), env=env)
+    # Not where the source is: Python looks first where it is started.
+    said = output(sys.executable, "-c", LOADED, driver(extension, place), env=env, cwd=place)
     try:
         seen = json.loads(said.strip().splitlines()[-1])
     except (ValueError, IndexError):
