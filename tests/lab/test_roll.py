@@ -51,10 +51,12 @@ def assert_whole(summary: dict[str, Any]) -> None:
 
 
 def message(run: service.Run, action: str) -> str:
-    """What a failed task of this module said."""
-    said = [result["msg"] for _, result in run.results(action) if result.get("failed")]
-    assert said, run.output
-    return str(said[-1])
+    """What a failed task of this module said; of a looped one, its last item."""
+    for event in run.events:
+        data = event["event_data"]
+        if event["event"] == "runner_on_failed" and data["task_action"] == action:
+            return str(data["res"].get("results", [data["res"]])[-1]["msg"])
+    raise AssertionError(run.output)
 
 
 def invocations() -> dict[str, str]:
