@@ -121,7 +121,7 @@ def test_an_inventory_without_the_defaults(tmp_path: Path) -> None:
     _, events = play(tmp_path, path)
     (line,) = failed(events)[1:]
     assert line.startswith("all hosts: ")
-    assert "of the project's defaults are not in the inventory (dynamo_" in line
+    assert "of the project's defaults are not in the inventory (bundle" in line
     assert f"ln -s {fleet.ROOT}/group_vars" in line
 
 
@@ -174,8 +174,8 @@ def test_vaulted_values_are_checked_and_never_shown(site: fleet.Site, with_secre
         "gpu1: worker_memory_gib = (vaulted): is text, wanted is a whole number; a vaulted value "
         "is always text: write this one in the open",
         "gpu1: placement_ssd_roots = [\"(vaulted)\"]: '(vaulted)' is not absolute; begin it with /",
-        "gpu1: dynamo_model_path = (vaulted): is not absolute, and nothing is downloaded on the "
-        "hosts; name a directory that is there on every worker host",
+        "gpu1: dynamo_model_path = (vaulted): is not absolute; name a directory of the worker "
+        "hosts; model_source says where the model comes from",
     ]
     assert "no/such/place" not in str(events)
 
