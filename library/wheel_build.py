@@ -140,7 +140,7 @@ options:
     type: dict
     default: {}
   versions:
-    description: Commands by name; the first line that each prints is recorded.
+    description: Commands by name that print their version, which is recorded.
     type: dict
     default: {}
   expected:

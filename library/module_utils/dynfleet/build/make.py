@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import socket
 import time
@@ -53,7 +54,7 @@ class Build:
     """A build on this host.
 
     interpreter: of the environment; the module's own where it is made. secret: environment of
-    git. versions: commands by name whose first line of output is recorded. timeout: seconds for
+    git. versions: commands by name that say their version, which is recorded. timeout: seconds for
     all that one call does. jobs: processes at a time; 0 takes the processors that there are.
     """
 
@@ -249,7 +250,7 @@ class Build:
         directory.mkdir(exist_ok=True)
         directory.chmod(0o755)
         found = wheels.inspect(directory, inputs.expected, inputs.python)
-        seen = {name: self.first_line(runner, argv) for name, argv in self.versions.items()}
+        seen = {name: self.version(runner, argv) for name, argv in self.versions.items()}
         content = {
             "component": inputs.component,
             "digest": inputs.digest(),
@@ -270,20 +271,20 @@ class Build:
                 "python": inputs.python,
                 "lock": sha256(inputs.lock) if inputs.lock else "",
                 "toolchain": {**inputs.toolchain, **seen},
-                "flags": {step.name: dict(step.env) for step in inputs.steps if step.env},
+                "flags": {name: value for step in inputs.steps for name, value in step.env.items()},
                 "host": socket.gethostname(),
             },
         }
         record.finish(self.directory, content, found)
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def first_line(self, runner: Runner, argv: Sequence[str]) -> str:
-        """What a tool says that it is."""
+    def version(self, runner: Runner, argv: Sequence[str]) -> str:
+        """What a tool says that it is: the first line with a version in it."""
         try:
-            said = runner.ask([fill(item, self.places) for item in argv])
+            said = runner.ask([fill(item, self.places) for item in argv]) or ""
         except CommandFailed:  # not there: the build did without
-            said = None
-        return (said or "").strip().split("\n")[0]
+            said = ""
+        return next((line for line in said.splitlines() if re.search(r"\d\.\d", line)), "")
 
     def result(self) -> dict[str, Any]:
         """The build as the roles hand it on; without wheels where it is not made."""
