@@ -16,7 +16,6 @@ from placement_cases import FIXTURES, IDS, LAB, MACHINES
 PORTS = {
     "worker_system": 9100,
     "worker_request": 9200,
-    "worker_kv_events": 20080,
     "worker_flexkv_metrics": 9300,
     "worker_flexkv_cpp_metrics": 9400,
     "worker_vllm": 21000,
@@ -83,7 +82,6 @@ def test_a_worker_has_everything_that_its_unit_needs(bridged: dict[str, Any]) ->
     assert worker["ports"] == {
         "system": 9103,
         "request": 9203,
-        "kv_events": 20083,
         "flexkv_metrics": 9303,
         "flexkv_cpp_metrics": 9403,
         "vllm": 21060,
@@ -229,6 +227,21 @@ def test_memory_is_checked_for_each_numa_node(bridged: dict[str, Any]) -> None:
         for node in (0, 1)
     ]
     assert len(violations(bridged, cpu_cache_gib=253)) == 2
+
+
+def test_a_virtual_machine_with_one_h200() -> None:
+    """As gpu_topology read it; of its memory the kernel had 15 GiB on the node at that time."""
+    machine = recorded.read(str(FIXTURES / "h200-vm.json"))
+    tiers = {"ssd_roots": ("/ssd0/flexkv",), "ssd_cache_gib": 40}
+    plan = plan_of(machine, group_size=1, ports=PORTS, cpu_cache_gib=8, **tiers)
+    (worker,) = plan["workers"]
+    assert worker["gpus"][0]["uuid"] == machine["gpus"][0]["uuid"]
+    assert (worker["numa_node"], worker["cpus"]) == (0, "0-15")
+    assert worker["ssd_dirs"] == ["/ssd0/flexkv/0"]
+    assert violations(machine, group_size=1, cpu_cache_gib=32) == [
+        "NUMA node 0 has 15 GiB of memory, 1 workers want 32 GiB: set placement_cpu_cache_gib"
+        " to at most 14"
+    ]
 
 
 def test_disk_is_checked_for_each_file_system(bridged: dict[str, Any]) -> None:
