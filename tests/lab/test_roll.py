@@ -153,9 +153,7 @@ def test_what_an_operator_drained_stays_drained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("playbook", "variables", "said"),
     [
-        ("playbooks/drain.yml", {"target": "gpu9"}, "no such host, worker or GPU: gpu9. Known are"),
-        ("playbooks/drain.yml", {"target": "all"}, "roll_allow_outage"),
-        (ROLL, {"roll_workers": "old:7"}, "no such host, worker or GPU: old:7. Known are"),
+        ("playbooks/drain.yml", {"target": "gpu9"}, "no such host, worker or GPU: gpu9"),
         (ROLL, {"roll_workers": "all", "roll_batch": [2], "roll_max_out": 1}, "roll_max_out"),
     ],
 )
