@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -104,7 +105,8 @@ def kill_at(fleet: Fleet, options: tuple[str, ...], point: Point, delay: float) 
     point.seconds = round(time.monotonic() - begun, 1)
     os.killpg(process.pid, signal.SIGKILL)
     for number in connections(fleet):
-        os.kill(number, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # one may have ended with the other
+            os.kill(number, signal.SIGKILL)
     process.wait()
     process.stdout.close()
 
