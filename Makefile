@@ -65,6 +65,15 @@ molecule: root .venv/tested ## Role scenarios on lab hosts
 lab-test: root .venv/tested ## The whole service on lab hosts, and its failures
 	pytest -m lab tests
 
+DRILLS := tests/lab/drills/inventory
+.PHONY: drills
+drills: root .venv/tested ## Faults, rolls and killed rolls on a lab under load, and what they cost
+	@ansible-playbook -i $(DRILLS) playbooks/lab_up.yml
+	@ansible-playbook -i $(DRILLS) site.yml
+	@cd tests/lab && python -m drills
+	@cd tests/lab && python -m drills.sweep --points 20
+	@ansible-playbook -i $(DRILLS) playbooks/lab_down.yml
+
 .PHONY: locks
 locks: ## Resolve the release sets anew into lock files
 	tools/resolve-locks
