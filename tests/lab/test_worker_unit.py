@@ -124,6 +124,15 @@ def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str])
         assert len({worker[name] for worker in settings}) == 4, name
 
 
+def test_no_memory_tier_is_vllm_without_flexkv(deployed: service.Run) -> None:
+    files = render(worker_engine="vllm", worker_cpu_cache_gib=0)
+    unit = files["/etc/systemd/system/dynamo-worker@.service"]
+    assert "-m dynamo.vllm" in unit
+    assert "--kv-events-config" in unit
+    text = unit + "".join(files[f"/etc/dynamo/worker-{index}.env"] for index in range(4))
+    assert "flexkv" not in text.lower()
+
+
 def test_guard_refuses_other_links_than_planned(deployed: service.Run) -> None:
     recorded = "/etc/lab/gpu_topology"
     original = service.ssh("old", f"cat {recorded}")

@@ -38,7 +38,7 @@ WORKER: Mapping[str, str] = {
     "--kv-transfer-config": "set worker_cpu_cache_gib, worker_ssd_cache_gib and worker_gds",
     "--kv-events-config": "set dynamo_ports.worker_kv_events",
     "--zmq-kv-events-ports": "it opens a port that is not in the port table: leave it out",
-    "--connector": "Dynamo refuses it; FlexKV is always connected: leave it out",
+    "--connector": "Dynamo refuses it; worker_cpu_cache_gib connects FlexKV: leave it out",
 }
 FRONTEND: Mapping[str, str] = {
     **COMMON,

@@ -22,10 +22,6 @@ def check(fleet: Fleet) -> Iterator[Problem]:
 def _memory(host: Host) -> Iterator[Problem]:
     vllm = host.text("dynamo_engine") == "vllm"
     cpu, limit = host.integer("worker_cpu_cache_gib"), host.integer("worker_memory_gib")
-    if cpu == 0 and vllm:
-        yield host.problem(
-            "worker_cpu_cache_gib", "FlexKV does not start without a memory tier", "give 1 or more"
-        )
     if cpu and cpu >= PIN_LIMIT and vllm:
         yield host.problem(
             "worker_cpu_cache_gib",
@@ -51,6 +47,12 @@ def _memory(host: Host) -> Iterator[Problem]:
 
 def _ssd(host: Host) -> Iterator[Problem]:
     cpu, ssd = host.integer("worker_cpu_cache_gib"), host.integer("worker_ssd_cache_gib")
+    if ssd and ssd > 0 and cpu == 0:
+        yield host.problem(
+            "worker_ssd_cache_gib",
+            "FlexKV does not start without a memory tier (worker_cpu_cache_gib is 0)",
+            "give worker_cpu_cache_gib 1 or more, or 0 here too for vLLM without FlexKV",
+        )
     if ssd and cpu and 0 < ssd <= cpu:
         yield host.problem(
             "worker_ssd_cache_gib",
