@@ -90,7 +90,7 @@ def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str])
         "-m dynamo.vllm",
         "--tensor-parallel-size 2",
         '--kv-transfer-config \'{"kv_connector":"FlexKVConnectorV1","kv_role":"kv_both"}\'',
-        '"endpoint":"tcp://127.0.0.1:${WORKER_KV_EVENTS_PORT}"',
+        '"endpoint":"ipc:///run/dynamo/worker-%i/kv-events"',
         "KillMode=mixed",
         "Restart=always",
         "LimitMEMLOCK=infinity",
@@ -119,7 +119,6 @@ def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str])
         "FLEXKV_LAYERWISE_EVENTFD_SOCKET",
         "HOME",
         "VLLM_PORT",
-        "WORKER_KV_EVENTS_PORT",
     ):
         assert len({worker[name] for worker in settings}) == 4, name
 

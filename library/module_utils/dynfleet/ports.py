@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 LOOPBACK = "127.0.0.1"
+EVERYWHERE = "::"  # of both families
 VLLM_STEP = 20
 # Entries of dynamo_ports by inventory group, each with the unit that listens.
 SINGLE = {
@@ -23,7 +24,7 @@ SINGLE = {
 }
 # Worker n has the base + n; on loopback only with the engine vllm.
 PER_WORKER = ("worker_system", "worker_request")
-PER_VLLM_WORKER = ("worker_kv_events", "worker_flexkv_metrics", "worker_flexkv_cpp_metrics")
+PER_VLLM_WORKER = ("worker_flexkv_metrics", "worker_flexkv_cpp_metrics")
 # Opened with the first request, as the engine wants, or only by some builds of FlexKV.
 ON_DEMAND = frozenset(
     ("frontend_response", "worker_vllm", "worker_flexkv_metrics", "worker_flexkv_cpp_metrics")
@@ -71,8 +72,9 @@ def port_table(
         if engine == "vllm":
             wanted += [(LOOPBACK, entry, index, unit) for entry in PER_VLLM_WORKER]
             first = VLLM_STEP * index
+            # The store at which torch's ranks meet has no setting for an address.
             wanted += [
-                (LOOPBACK, "worker_vllm", offset, unit)
+                (EVERYWHERE, "worker_vllm", offset, unit)
                 for offset in range(first, first + VLLM_STEP)
             ]
     return [

@@ -35,9 +35,14 @@ def test_port_table() -> None:
     mocker = entries(groups=["workers"], workers=2, engine="mocker")
     assert mocker == {"worker_system": [9100, 9101], "worker_request": [9200, 9201]}
     vllm = port_table(["workers"], "10.0.0.1", PORTS, workers=4)
-    assert len(vllm) == 4 * (5 + VLLM_STEP)
+    assert len(vllm) == 4 * (4 + VLLM_STEP)
     assert {item.address for item in vllm if item.entry in mocker} == {"10.0.0.1"}
-    assert {item.address for item in vllm if item.entry not in mocker} == {"127.0.0.1"}
+    addresses = {item.entry: item.address for item in vllm if item.entry not in mocker}
+    assert addresses == {
+        "worker_flexkv_metrics": "127.0.0.1",
+        "worker_flexkv_cpp_metrics": "127.0.0.1",
+        "worker_vllm": "::",
+    }
     assert max(item.port for item in vllm) == PORTS["worker_vllm"] + 4 * VLLM_STEP - 1
     assert {item.process for item in vllm} == {f"dynamo-worker@{n}" for n in range(4)}
     assert entries(groups=["frontends"], workers=4).keys() == entries(groups=["frontends"]).keys()

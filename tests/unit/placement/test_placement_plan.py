@@ -16,7 +16,6 @@ from placement_cases import FIXTURES, IDS, LAB, MACHINES
 PORTS = {
     "worker_system": 9100,
     "worker_request": 9200,
-    "worker_kv_events": 20080,
     "worker_flexkv_metrics": 9300,
     "worker_flexkv_cpp_metrics": 9400,
     "worker_vllm": 21000,
@@ -83,7 +82,6 @@ def test_a_worker_has_everything_that_its_unit_needs(bridged: dict[str, Any]) ->
     assert worker["ports"] == {
         "system": 9103,
         "request": 9203,
-        "kv_events": 20083,
         "flexkv_metrics": 9303,
         "flexkv_cpp_metrics": 9403,
         "vllm": 21060,

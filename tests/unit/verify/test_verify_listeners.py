@@ -29,6 +29,16 @@ TCP6 = (
 HTTP = Listener("10.77.0.11", 8000, "dynamo-frontend", "frontend_http", True)
 RESPONSE = Listener("10.77.0.11", 8001, "dynamo-frontend", "frontend_response", False)
 UNIT = "dynamo-frontend.service"
+WORKER = "dynamo-worker@0.service"
+# As seen on an H200: torch's store on every address, gloo's and ZeroMQ's sockets on loopback.
+VLLM = [
+    Listener("10.77.0.11", 9100, "dynamo-worker@0", "worker_system", True),
+    Listener("127.0.0.1", 9300, "dynamo-worker@0", "worker_flexkv_metrics", False),
+    *(
+        Listener("::", port, "dynamo-worker@0", "worker_vllm", False)
+        for port in range(21000, 21020)
+    ),
+]
 
 
 def listening(address: str, port: int, unit: str, process: str = "python") -> dict[str, Any]:
@@ -135,6 +145,24 @@ def test_compare(sockets: list[tuple[str, int, str]], verdicts: list[str], seen:
     assert [item["verdict"] for item in judged] == verdicts
     assert [finding["seen"] for finding in findings] == seen
     assert all(finding["unit"] for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "unit", "verdict"),
+    [
+        ("::", 21001, WORKER, "listed"),
+        ("127.0.0.1", 42179, WORKER, "engine"),
+        ("127.0.0.1", 42179, UNIT, "wrong"),
+        ("0.0.0.0", 42179, WORKER, "wrong"),
+        ("::", 21020, WORKER, "wrong"),
+        ("::", 21001, "nginx.service", "wrong"),
+    ],
+)
+def test_what_vllm_opens_for_itself(address: str, port: int, unit: str, verdict: str) -> None:
+    sockets = [listening("10.77.0.11", 9100, WORKER), listening(address, port, unit)]
+    judged, findings = listeners.compare(sockets, VLLM, {WORKER})
+    assert judged[1]["verdict"] == verdict
+    assert len(findings) == (verdict == "wrong")
 
 
 def test_listeners_of_a_unit_that_is_down_are_not_missed() -> None:

@@ -36,7 +36,7 @@ WORKER: Mapping[str, str] = {
     "--gpu-memory-utilization": "set worker_gpu_memory_utilization",
     "--max-model-len": "set worker_max_model_len",
     "--kv-transfer-config": "set worker_cpu_cache_gib, worker_ssd_cache_gib and worker_gds",
-    "--kv-events-config": "set dynamo_ports.worker_kv_events",
+    "--kv-events-config": "it is a socket of each worker's own: leave it out",
     "--zmq-kv-events-ports": "it opens a port that is not in the port table: leave it out",
     "--connector": "Dynamo refuses it; worker_cpu_cache_gib connects FlexKV: leave it out",
 }

@@ -8,9 +8,9 @@ from itertools import groupby
 from ansible.module_utils.dynfleet.inputs.kinds import LAST_PORT, PORT, judge
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 from ansible.module_utils.dynfleet.inputs.sizes import workers_of
-from ansible.module_utils.dynfleet.ports import VLLM_STEP, Listener, port_table
+from ansible.module_utils.dynfleet.ports import EVERYWHERE, VLLM_STEP, Listener, port_table
 
-ANY = "0.0.0.0"  # noqa: S104 - sshd's, which is not ours
+ANY = ("0.0.0.0", EVERYWHERE)  # noqa: S104 - the first is sshd's, which is not ours
 SSH_PORT = 22
 HOST = "the host's address"
 # A role's variable that has to say what the fleet's says: others are told that one.
@@ -43,7 +43,7 @@ def listeners(host: Host, fleet: Fleet) -> list[Listener]:
         engine=engine,
         nats_servers=servers,
     )
-    return [*table, Listener(ANY, ssh_port(host), "sshd", "", True)]
+    return [*table, Listener(ANY[0], ssh_port(host), "sshd", "", True)]
 
 
 def ssh_port(host: Host) -> int:
@@ -54,7 +54,7 @@ def ssh_port(host: Host) -> int:
 
 def meet(one: Listener, other: Listener) -> bool:
     """Whether two listeners on one port exclude each other."""
-    return one.address == other.address or ANY in (one.address, other.address)
+    return one.address == other.address or one.address in ANY or other.address in ANY
 
 
 def clashes(table: list[Listener]) -> list[tuple[Listener, Listener]]:
@@ -92,7 +92,7 @@ def check(fleet: Fleet) -> Iterator[Problem]:
         table = listeners(host, fleet)
         for one, other in clashes(table):
             entry = one.entry or other.entry
-            where = one.address if one.address != ANY else other.address
+            where = one.address if one.address not in ANY else other.address
             yield host.problem(
                 f"dynamo_ports.{entry}",
                 f"port {one.port} on {where} would be opened by {words(one)} and {words(other)}",

@@ -11,7 +11,6 @@ GIB = 1024**3
 PORT_STEPS = {
     "system": 1,
     "request": 1,
-    "kv_events": 1,
     "flexkv_metrics": 1,
     "flexkv_cpp_metrics": 1,
     "vllm": 20,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible.module_utils.dynfleet.ports import Listener
+from ansible.module_utils.dynfleet.ports import LOOPBACK, Listener
 
 _LISTEN = "0A"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
@@ -111,9 +111,11 @@ def compare(
     """Compare a host's listening sockets with its port table.
 
     active: units whose listeners have to be there.
-    Returns the sockets, each with ``verdict`` added (``listed``; ``foreign``: a site's own, not
-    on our ports; ``wrong``), and a finding for each wrong one and each that is missing.
+    Returns the sockets, each with ``verdict`` added (``listed``; ``engine``: vLLM's own, for its
+    processes among themselves, on loopback and any port; ``foreign``: a site's own, not on our
+    ports; ``wrong``), and a finding for each wrong one and each that is missing.
     """
+    engines = {unit_of(entry) for entry in table if entry.entry == "worker_vllm"}
     wanted = {(entry.address, entry.port): entry for entry in table}
     ports = {entry.port: entry for entry in table}
     judged: list[dict[str, Any]] = []
@@ -126,6 +128,8 @@ def compare(
         verdict, expected, unit = "listed", "", item["unit"]
         if entry and unit_of(entry) != item["unit"]:
             verdict, expected, unit = "wrong", f"{place} of {unit_of(entry)}", unit_of(entry)
+        elif not entry and item["unit"] in engines and item["address"] == LOOPBACK:
+            verdict = "engine"
         elif not entry and item["unit"].startswith("dynamo-"):
             verdict, expected = "wrong", "no listener that is not in the port table"
         elif not entry and item["port"] in ports:
