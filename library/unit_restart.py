@@ -118,7 +118,7 @@ def restart(params: dict[str, Any], unit: Unit) -> None:
     except subprocess.TimeoutExpired:
         raise Failed(f"was not ready within {params['seconds']} s of its restart") from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or "systemctl says no more").splitlines()[0]
+        said = (done.stderr.strip() or "systemctl says no more").splitlines()[0].rstrip(".")
         raise Failed(f"did not restart: {said}")
 
 

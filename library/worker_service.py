@@ -160,6 +160,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dynfleet import files
 from ansible.module_utils.dynfleet.day2 import figures, lock, marks, routing
 from ansible.module_utils.dynfleet.day2.turn import Failed, Turn
 from ansible.module_utils.dynfleet.day2.workers import Worker, read_plan
@@ -172,7 +173,7 @@ CHANGING = ("drain", "uncordon", "start", "restart")
 def alone(seconds: float) -> Iterator[None]:
     """Wait for a module that outlived its controller. Raises Failed after `seconds`."""
     path = Path(marks.LOCK)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_parents(path)
     deadline = time.monotonic() + seconds
     with path.open("w") as handle:
         while True:

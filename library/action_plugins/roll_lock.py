@@ -26,7 +26,7 @@ def identity() -> dict[str, Any]:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     controller = socket.gethostname()
     return {
-        "who": f"{getpass.getuser()}@{controller}",
+        "who": f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{controller}",
         "controller": controller,
         "boot": boot,
         "pid": pid,

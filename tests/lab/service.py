@@ -35,7 +35,7 @@ class Run:
             if event["event"].startswith("runner_on_") and data.get("task_action") == action:
                 # A looped task has a result an item.
                 whole = data.get("res") or {}
-                for result in whole.get("results", [whole]):
+                for result in whole.get("results", [whole] if whole else []):
                     yield data["host"], result
 
     def changed(self) -> list[str]:

@@ -289,7 +289,7 @@ class Turn:
         except subprocess.TimeoutExpired:
             raise self.fail(worker, f"did not {verb} within {seconds:.0f} s") from None
         if done.returncode != 0:
-            said = (done.stderr.strip() or "systemctl says no more").splitlines()[0]
+            said = (done.stderr.strip() or "systemctl says no more").splitlines()[0].rstrip(".")
             raise self.fail(worker, f"did not {verb}: {said}")
 
     def check_free(self, worker: Worker, held: set[str]) -> None:
