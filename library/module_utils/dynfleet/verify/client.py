@@ -45,6 +45,7 @@ class Stream:
         self.url = url
         self.status = 0
         self.error = ""
+        self.connected = False  # without a connection nothing can have begun
         self._body = None if body is None else json.dumps(body)
         self._deadline = deadline
 
@@ -59,6 +60,8 @@ class Stream:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80)
         try:
             connection.timeout = self._left()
+            connection.connect()
+            self.connected = True
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {"Content-Type": "application/json"} if self._body else {}
             connection.request("POST" if self._body else "GET", target, self._body, headers)
