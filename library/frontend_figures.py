@@ -63,7 +63,7 @@ requests:
   description: Requests that the rates are of.
   type: int
   returned: always
-failed:
+failures:
   description: Requests that failed by the service's fault.
   type: int
   returned: always
@@ -130,7 +130,8 @@ def main() -> None:
         counters=counters,
         rates=figures.rates(counted),
         requests=int(counted["requests"]),
-        failed=int(counted["failed"]),
+        # Not "failed": Ansible takes a result of that name for the task's own.
+        failures=int(counted["failed"]),
         refill_seconds=seconds,
     )
 

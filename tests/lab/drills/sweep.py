@@ -3,12 +3,14 @@
 A point is a line of the roll's output; which ones are taken is drawn by a seed. Killed are the
 whole process group and the ssh connections of this lab, with SIGKILL; what runs on the hosts goes
 on, as it would after a controller's power failed. After the second run every worker of the roll has
-been restarted once, over both runs together, nothing is cordoned, and the fleet is whole.
+been restarted once, over both runs together, nothing is cordoned, and the fleet is whole. A roll
+that had given its lock back when it was killed was over: the second one is a roll of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import random
@@ -16,9 +18,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from ansible.module_utils.dynfleet.day2.lock import KEY as LOCK
+from ansible.module_utils.dynfleet.verify import client
 
 from drills import PROJECT
 from drills.fleet import DrillError, Fleet
@@ -39,6 +45,7 @@ class Point:
     line: int
     of: int
     killed_in: str = ""
+    over: bool = False  # the roll had ended: the second run is another one
     seconds: float = 0.0  # until the kill
     second_run: float = 0.0
     restarts: dict[str, int] = field(default_factory=dict)  # by worker of the roll, over both runs
@@ -50,7 +57,8 @@ class Point:
     def passed(self) -> bool:
         """Converged, nobody left out, nobody restarted twice."""
         left_alone = not self.cordoned and not self.strangers
-        return not self.error and left_alone and set(self.restarts.values()) == {1}
+        wanted = 2 if self.over else 1
+        return not self.error and left_alone and set(self.restarts.values()) == {wanted}
 
 
 def connections(fleet: Fleet) -> list[int]:
@@ -120,6 +128,29 @@ def worker_units(fleet: Fleet) -> list[tuple[str, str]]:
     ]
 
 
+def has_lock(fleet: Fleet) -> bool:
+    """Whether a roll has its lock in etcd."""
+    key = base64.b64encode(LOCK.encode()).decode()
+    for host in fleet.groups["etcd"]:
+        answer = client.ask(f"{fleet.etcd(host)}/v3/kv/range", 5, {"key": key})
+        if answer.status == 200:
+            return bool((answer.document() or {}).get("kvs"))
+    raise DrillError("no member of etcd answers")
+
+
+def count_starts(fleet: Fleet, workers: str, since: float) -> tuple[dict[str, int], list[str]]:
+    """Starts of the roll's workers since a time, and other workers that were started."""
+    counts, strangers = {}, []
+    for host, unit in worker_units(fleet):
+        count = fleet.starts(host, unit, since)
+        index = unit.partition("@")[2].partition(".")[0]
+        if not workers or f"{host}:{index}" in workers.split(","):
+            counts[f"{host}/{unit}"] = count
+        elif count:
+            strangers.append(f"{host}/{unit}")
+    return counts, strangers
+
+
 def sweep_one(fleet: Fleet, workers: str, point: Point, delay: float) -> None:
     """Kill at one point, run again, and look."""
     options = roll(workers)
@@ -127,6 +158,8 @@ def sweep_one(fleet: Fleet, workers: str, point: Point, delay: float) -> None:
     # systemd's journal is asked by the second.
     time.sleep(1.1)
     kill_at(fleet, options, point, delay)
+    counts, _ = count_starts(fleet, workers, since + 1)
+    point.over = set(counts.values()) == {1} and not has_lock(fleet)
     again = fleet.play(PLAYBOOK, *options)
     point.second_run = round(again.seconds, 1)
     if again.rc != 0:
@@ -136,13 +169,7 @@ def sweep_one(fleet: Fleet, workers: str, point: Point, delay: float) -> None:
         fleet.wait_healthy(60)
     except DrillError as error:
         point.error = str(error)
-    for host, unit in worker_units(fleet):
-        count = fleet.starts(host, unit, since + 1)
-        index = unit.partition("@")[2].partition(".")[0]
-        if not workers or f"{host}:{index}" in workers.split(","):
-            point.restarts[f"{host}/{unit}"] = count
-        elif count:
-            point.strangers.append(f"{host}/{unit}")
+    point.restarts, point.strangers = count_starts(fleet, workers, since + 1)
     for host in fleet.groups["workers"]:
         left = fleet.ssh(host, "ls /run/dynamo-roll/cordoned 2>/dev/null || true").split()
         point.cordoned += [f"{host}/{name}" for name in left]
@@ -155,20 +182,22 @@ def line(point: Point) -> str:
     return (
         f"{point.line:>4} of {point.of:<4} {point.seconds:>6.1f} s  {point.killed_in[:44]:<44} "
         f"{point.second_run:>6.1f} s  {restarts:<7} {len(point.cordoned):>8}  "
-        f"{'ok' if point.passed else 'FAILED'}"
+        f"{'ok' if point.passed else 'FAILED'}{', the roll was over' if point.over else ''}"
     )
 
 
 HEADER = f"{'killed at line':<23} {'in':<44} {'2nd run':>8}  {'starts':<7} {'cordoned':>8}"
 
 
-def sweep(fleet: Fleet, points: int, seed: int, workers: str = "") -> list[Point]:
+def sweep(
+    fleet: Fleet, points: int, seed: int, workers: str = "", lines: Sequence[int] = ()
+) -> list[Point]:
     """Kill at so many points, and print each as it was."""
     fleet.count_workers()
     fleet.wait_healthy(60)
     total = lines_of_a_roll(fleet, roll(workers))
     dice = random.Random(seed)  # noqa: S311
-    chosen = sorted(dice.sample(range(1, total + 1), min(points, total)))
+    chosen = list(lines) or sorted(dice.sample(range(1, total + 1), min(points, total)))
     print(f"seed {seed}, {len(chosen)} of {total} lines\n{HEADER}", flush=True)
     seen = []
     for number in chosen:
@@ -188,12 +217,12 @@ def main() -> int:
     parser.add_argument("--inventory", type=Path, default=Path(__file__).parent / "inventory")
     parser.add_argument("--points", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lines", type=int, nargs="+", default=(), help="instead of drawn ones")
     parser.add_argument("--workers", default="", help="HOST:N, comma list; default: everything")
     parser.add_argument("--report", type=Path, default=PROJECT / "reports" / "sweep.json")
     options = parser.parse_args()
-    points = sweep(
-        Fleet(options.inventory.resolve()), options.points, options.seed, options.workers
-    )
+    fleet = Fleet(options.inventory.resolve())
+    points = sweep(fleet, options.points, options.seed, options.workers, options.lines)
     options.report.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps([{**asdict(point), "passed": point.passed} for point in points], indent=2)
     options.report.write_text(text + "\n")
