@@ -229,6 +229,21 @@ def test_memory_is_checked_for_each_numa_node(bridged: dict[str, Any]) -> None:
     assert len(violations(bridged, cpu_cache_gib=253)) == 2
 
 
+def test_a_virtual_machine_with_one_h200() -> None:
+    """As gpu_topology read it; of its memory the kernel had 15 GiB on the node at that time."""
+    machine = recorded.read(str(FIXTURES / "h200-vm.json"))
+    tiers = {"ssd_roots": ("/ssd0/flexkv",), "ssd_cache_gib": 40}
+    plan = plan_of(machine, group_size=1, ports=PORTS, cpu_cache_gib=8, **tiers)
+    (worker,) = plan["workers"]
+    assert worker["gpus"][0]["uuid"] == machine["gpus"][0]["uuid"]
+    assert (worker["numa_node"], worker["cpus"]) == (0, "0-15")
+    assert worker["ssd_dirs"] == ["/ssd0/flexkv/0"]
+    assert violations(machine, group_size=1, cpu_cache_gib=32) == [
+        "NUMA node 0 has 15 GiB of memory, 1 workers want 32 GiB: set placement_cpu_cache_gib"
+        " to at most 14"
+    ]
+
+
 def test_disk_is_checked_for_each_file_system(bridged: dict[str, Any]) -> None:
     """3550 GiB a drive; two workers share two drives."""
     roots = ("/nvme0/flexkv", "/nvme1/flexkv", "/nvme2/flexkv", "/nvme3/flexkv")
