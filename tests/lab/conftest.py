@@ -26,7 +26,14 @@ def virgin_check(bare_hosts: None) -> service.Run:
 
 
 @pytest.fixture(scope="session")
-def deployed(virgin_check: service.Run) -> service.Run:
+def left_by_check(virgin_check: service.Run) -> dict[str, str]:
+    """What check mode left on each host: looked at before the deploy, whichever test is first."""
+    looked = "ls -d /etc/dynamo /opt/dynamo /usr/lib/dynamo || true"
+    return {host: service.ssh(host, looked) for host in service.ADDRESSES}
+
+
+@pytest.fixture(scope="session")
+def deployed(left_by_check: dict[str, str]) -> service.Run:
     """The service, deployed by site.yml."""
     run = service.play("site.yml")
     assert run.rc == 0, run.output
