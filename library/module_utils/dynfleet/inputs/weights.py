@@ -94,7 +94,13 @@ def _source(host: Host, text: str) -> Iterator[Problem]:
 def _manifest(host: Host, path: str) -> Iterator[Problem]:
     if not path.startswith("/"):
         yield host.problem(
-            "model_manifest", "is not absolute", "begin it with {{ inventory_dir }}/"
+            "model_manifest", "is not absolute", "begin it with {{ inventory_dir }}/models/"
+        )
+    elif (Path(path).parent / "group_vars").is_dir():
+        yield host.problem(
+            "model_manifest",
+            "lies in the inventory's own directory, where Ansible takes it for a list of hosts",
+            "move it into a directory models/ there",
         )
     elif isinstance(wrong := read(path), str):
         yield host.problem("model_manifest", wrong, MAKE)
