@@ -193,8 +193,17 @@ def _refusals(
             f"workers {most} may be (roll_max_out: {wish.max_out}). Set a smaller roll_batch"
             f"{', undrain,' if drained else ''} or a larger roll_max_out"
         )
-    up = sum(serves(row) for _, row in every)
-    largest = max((len(t["workers"]) for turns in plan.turns.values() for t in turns), default=0)
+    serving = {(host, row["index"]) for host, row in every if serves(row)}
+    up = len(serving)
+    # Of a turn that takes several together only those count that serve.
+    largest = max(
+        (
+            sum((host, index) in serving for index in turn["workers"])
+            for host, turns in plan.turns.items()
+            for turn in turns
+        ),
+        default=0,
+    )
     if up and up <= max(out, largest) and not wish.allow_outage:
         yield (
             f"{up} workers are in service and up to {max(out, largest)} would be out at once: the "
