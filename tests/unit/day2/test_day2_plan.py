@@ -136,6 +136,20 @@ def test_gpus_that_change_hands_go_down_together() -> None:
     assert (made.serial, made.turns["g0"][0]["floor"]) == ([1], 1)
 
 
+def test_of_workers_that_go_down_together_those_that_serve_are_the_outage() -> None:
+    """Two hosts of two workers on four GPUs each, to be four on two: the others wait for GPUs."""
+    waits = {"active": False, "ready": False, "registered": False, "differs": True, "held": []}
+    changed: dict[str, dict[str, Any]] = {}
+    for name in ("g0", "g1"):
+        for index in (0, 1):
+            held = [f"GPU-{4 * index + n}" for n in range(4)]
+            changed[f"{name}_{index}"] = {"differs": True, "held": held}
+        changed |= {f"{name}_2": waits, f"{name}_3": waits}
+    made = plan.make(fleet(2, **changed), plan.Wish())
+    assert made.problems == []
+    assert order(made) == {"g0": [[0, 1, 2, 3]], "g1": [[0, 1, 2, 3]]}
+
+
 REFUSED = [
     ({"g0_0": {"differs": True}, "g1_1": {"ready": False}}, {}, "roll_allow_degraded", "g1:1"),
     ({}, {"named": "g9"}, "", "no such host, worker or GPU: g9. Known are g0 (g0:0, g0:1"),
