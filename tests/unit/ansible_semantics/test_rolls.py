@@ -22,7 +22,7 @@ class Seen(NamedTuple):
     """What a run did."""
 
     rc: int
-    restarted: list[str]  # hosts whose task "Restart" ran well, in order
+    restarted: list[str]  # hosts whose task "Restart" ran well; those of a batch in any order
     handled: list[str]  # hosts whose handler ran
     once: int  # how often the task "Once" ran
 
@@ -212,7 +212,8 @@ def test_a_failure_leaves_the_partner_changed_and_not_restarted(seen: dict[str, 
 
 
 def test_force_handlers_needs_any_errors_fatal(seen: dict[str, Seen]) -> None:
-    assert seen["force_handlers, max_fail_percentage 0"].restarted == ["n2", "n3", "n4"]
+    goes_on = seen["force_handlers, max_fail_percentage 0"].restarted
+    assert (goes_on[0], sorted(goes_on[1:])) == ("n2", ["n3", "n4"])
     stops = seen["force_handlers, any_errors_fatal"]
     assert (stops.restarted, sorted(stops.handled)) == (["n2"], ["n1", "n2"])
 
