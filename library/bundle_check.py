@@ -27,7 +27,7 @@ options:
     type: str
     required: true
   locks:
-    description: sha256 of its lock file by Python version, where nothing was built for it.
+    description: sha256 of each of its lock files by name, where nothing was built for it.
     type: dict
     default: {}
   distributions:

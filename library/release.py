@@ -7,17 +7,16 @@ DOCUMENTATION = r"""
 module: release
 short_description: Install a release from a wheelhouse and make it current
 description:
-  - Makes C(ROOT/releases/ID), a virtual environment for the Python that this module runs with,
-    from the wheels of a lock file, and points C(ROOT/current) at it; C(ROOT/previous) then points
-    at what was current before.
+  - Makes in C(ROOT/releases/ID) a directory for each of the O(parts), a virtual environment for the
+    Python that this module runs with, from the wheels of a lock file, and points C(ROOT/current) at
+    the release; C(ROOT/previous) then points at what was current before.
   - Everything fetched is checked against a digest given here or in the lock file. Nothing is
     compiled and no package index is asked.
-  - The directory counts as a release only when its C(manifest.json) is there, which is written
-    last, after the O(imports) were seen to work. It names the release, its set, Python, lock file
-    and date, and of every wheel its digest and where it comes from. A half-made directory is
-    removed and made anew; the link is never pointed at one. Two runs at once on a host wait for
-    each other.
-  - A directory that was made of another lock file than the wheelhouse has under this id is
+  - A part counts as made only when its C(manifest.json) is there, which is written last, after
+    what has to be importable was imported. It names the release, its set, Python, lock file and
+    date, and of every wheel its digest and where it comes from. A half-made directory is removed
+    and made anew; the link is never pointed at one. Two runs at once on a host wait for each other.
+  - A part that was made of another lock file than the wheelhouse has under this id is
     refused, and nothing is changed.
 attributes:
   check_mode:
@@ -44,11 +43,11 @@ options:
     type: bool
     default: true
   url:
-    description: URL of the directory with the wheels and the lock files (C(pyX.Y.txt)). Required
-      with O(install).
+    description: URL of the directory with the wheels and the lock files (C(PART-pyX.Y.txt)).
+      Required with O(install).
     type: str
   locks:
-    description: sha256 of the lock file, by Python version (C(X.Y)). Required with O(install); in
+    description: sha256 of the lock file, by its name (C(PART-pyX.Y)). Required with O(install); in
       check mode it may be empty, where the wheelhouse has not been made yet.
     type: dict
   origins_sha256:
@@ -60,11 +59,11 @@ options:
   uv_sha256:
     description: sha256 of the installer's wheel. Required with O(install).
     type: str
-  imports:
-    description: Modules that have to be importable.
-    type: list
-    elements: str
-    default: []
+  parts:
+    description: What this host needs of the release (C(frontend), C(worker)), and of each the
+      modules that have to be importable.
+    type: dict
+    required: true
   keep:
     description: Releases that stay on the host, the newest ones. The current one, the one before
       it, O(id), and those that a running process was started from stay whatever their number.
@@ -83,17 +82,18 @@ EXAMPLES = r"""
     id: dynamo-1.4.2-mocker-0123456789
     root: /opt/dynamo
     url: http://10.0.0.11:8080/dynamo-1.4.2-mocker-0123456789
-    locks: {"3.12": 5f1d...}
+    locks: {frontend-py3.12: 5f1d..., worker-py3.12: 77aa...}
     origins_sha256: 09ab...
     uv_wheel: uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
     uv_sha256: d7f4...
-    imports: [dynamo.frontend.main]
+    parts: {frontend: [dynamo.frontend.main]}
     keep: 3
 
 - name: Switch to a release that is there
   release:
     id: dynamo-1.4.2-mocker-0123456789
     root: /opt/dynamo
+    parts: {frontend: [dynamo.frontend.main]}
     install: false
 """
 
@@ -103,7 +103,7 @@ path:
   type: str
   returned: always
 installed:
-  description: Whether the directory was made in this run.
+  description: Whether a part was made in this run.
   type: bool
   returned: always
 previous:
@@ -124,7 +124,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.exclusive import BusyError, exclusive
 from ansible.module_utils.dynfleet.release import links, manifest, prune
-from ansible.module_utils.dynfleet.release.make import ReleaseError, Source, make
+from ansible.module_utils.dynfleet.release.make import Part, ReleaseError, Source, make
+from ansible.module_utils.dynfleet.wheels import lock
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -132,18 +133,23 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 def refuse_another_python(module: AnsibleModule) -> None:
     """Fail where the release set has no lock for this host's Python."""
     locks = module.params["locks"]
-    if locks and PYTHON not in locks:
-        known = ", ".join(sorted(locks))
+    for part in module.params["parts"]:
+        if not locks or lock.name_of(part, PYTHON) in locks:
+            continue
+        known = ", ".join(
+            sorted(lock.python_of(name) for name in locks if name.startswith(f"{part}-"))
+        )
         module.fail_json(
-            msg=f"this host's Python is {PYTHON} ({sys.executable}); the release is locked for "
-            f"{known}. Set ansible_python_interpreter to one of these, or add a lock file; what is "
+            msg=f"this host's Python is {PYTHON} ({sys.executable}); the {part} part of the "
+            f"release is locked for {known or 'none'}. Set ansible_python_interpreter to one of these, or add a lock file; what is "
             "built from source fits the builder's Python, which has to be that of the hosts"
         )
 
 
 def refuse_another_lock(module: AnsibleModule, path: Path) -> None:
-    """Fail where the directory is of another lock than the wheelhouse has under its id."""
-    have, wanted = manifest.read(path), (module.params["locks"] or {}).get(PYTHON)
+    """Fail where a part's directory is of another lock than the wheelhouse has under its id."""
+    wanted = (module.params["locks"] or {}).get(lock.name_of(path.name, PYTHON))
+    have = manifest.read(path)
     if have and wanted and manifest.made_for(path, PYTHON) and have["lock_sha256"] != wanted:
         module.fail_json(
             msg=f"{path} was made of a lock file with sha256 {have['lock_sha256']}, the builder's "
@@ -154,7 +160,7 @@ def refuse_another_lock(module: AnsibleModule, path: Path) -> None:
 
 
 def install(module: AnsibleModule, path: Path) -> None:
-    """Make the directory, unless another run just did."""
+    """Make the parts, unless another run just did."""
     params = module.params
     source = Source(
         url=params["url"],
@@ -162,11 +168,12 @@ def install(module: AnsibleModule, path: Path) -> None:
         origins=params["origins_sha256"],
         uv_wheel=params["uv_wheel"],
         uv_sha256=params["uv_sha256"],
-        imports=params["imports"],
     )
-    with exclusive(path.parent / ".lock", params["timeout"]) as lock:
-        if not manifest.made_for(path, PYTHON):
-            make(path, source, PYTHON, params["timeout"], lock)
+    with exclusive(path.parent / ".lock", params["timeout"]) as handle:
+        for name, imports in params["parts"].items():
+            if not manifest.made_for(path / name, PYTHON):
+                part = Part(name, lock.name_of(name, PYTHON), imports)
+                make(path / name, source, part, params["timeout"], handle)
 
 
 def remove(module: AnsibleModule, releases: Path, old: list[Path]) -> None:
@@ -195,7 +202,7 @@ def main() -> None:
             "origins_sha256": {"type": "str"},
             "uv_wheel": {"type": "str"},
             "uv_sha256": {"type": "str"},
-            "imports": {"type": "list", "elements": "str", "default": []},
+            "parts": {"type": "dict", "required": True},
             "keep": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 3600},
         },
@@ -210,16 +217,18 @@ def main() -> None:
     path = releases / params["id"]
     # Whatever root's umask: the service's user has to read what is made here.
     os.umask(0o022)
-    missing = not manifest.made_for(path, PYTHON)
+    parts = [path / name for name in params["parts"]]
+    missing = [part for part in parts if not manifest.made_for(part, PYTHON)]
     previous = links.target(root / "current")
     switch = params["switch"] and previous != str(path)
     if params["install"]:
         refuse_another_python(module)
-        refuse_another_lock(module, path)
+        for part in parts:
+            refuse_another_lock(module, part)
     elif missing and not module.check_mode:
         module.fail_json(
-            msg=f"{path} is no whole release for Python {PYTHON}: it is not switched to. Install "
-            "it first (site.yml)"
+            msg=f"{', '.join(map(str, missing))} is not whole for Python {PYTHON}: the release is "
+            "not switched to. Install it first (site.yml)"
         )
     # After a switch, the one that was before the current one is not the previous one any more.
     before = "" if switch else links.target(root / "previous")
@@ -235,14 +244,14 @@ def main() -> None:
     except (ReleaseError, BusyError, OSError) as error:
         module.fail_json(msg=f"release {params['id']}: {error}")
     module.exit_json(
-        changed=missing or switch or bool(old),
+        changed=bool(missing) or switch or bool(old),
         path=str(path),
-        installed=missing,
+        installed=bool(missing),
         previous=previous,
         removed=[str(item) for item in old],
         diff=difference(
             [*map(str, old), *([f"{root}/current -> {previous}"] if switch and previous else [])],
-            [*([str(path)] if missing else []), *([f"{root}/current -> {path}"] if switch else [])],
+            [*map(str, missing), *([f"{root}/current -> {path}"] if switch else [])],
         ),
     )
 

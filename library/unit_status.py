@@ -94,6 +94,7 @@ trouble:
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -117,6 +118,11 @@ def public(mark: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if mark is None else {key: mark.get(key) for key in PUBLIC}
 
 
+def release_of(environment: bytes) -> str:
+    """Id of the release that a process was started from: its variable names a part of it."""
+    return Path(variable(environment, "DYNAMO_RELEASE")).parent.name
+
+
 def describe(unit: Unit) -> dict[str, Any]:
     """What systemd and the process say of any unit."""
     state = unit.state
@@ -132,7 +138,7 @@ def describe(unit: Unit) -> dict[str, Any]:
         "have": unit.have,
         "want": unit.want,
         "differs": unit.differs,
-        "release": variable(unit.environ, "DYNAMO_RELEASE").rsplit("/", 1)[-1],
+        "release": release_of(unit.environ),
         "rolled": marks.read(marks.rolled(unit.name)),
     }
 

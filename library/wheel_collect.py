@@ -8,11 +8,12 @@ module: wheel_collect
 short_description: Collect the wheels of a release
 description:
   - Makes C(ROOT/RELEASE), which holds every wheel that the release's lock files name, wheels that
-    were built included, the lock files that hosts install from (C(pyX.Y.txt)), and
+    were built included, the lock files that hosts install from (C(PART-pyX.Y.txt)), and
     C(origins.json), which says of each wheel its sha256 and where it comes from, and of each lock
     file its sha256.
-  - A final lock is the base lock of that Python without the packages that were built, and with a
-    pin of each built wheel. A Python that a built wheel does not fit gets none.
+  - A part of the release (C(frontend), C(worker)) has a lock for each Python. The final lock of the
+    workers is their base lock without the packages that were built, and with a pin of each built
+    wheel; a Python that a built wheel does not fit gets none. The other locks stay as they are.
   - Every file is known by its digest before the index is asked; pip loads it and refuses another.
     The directory appears whole or not at all. A run that was killed or failed leaves
     C(RELEASE.partial), whose whole files the next run takes; so it does with the files of other
@@ -38,7 +39,7 @@ options:
     type: str
     required: true
   locks:
-    description: Path of the base lock file, by Python version (C(X.Y)). It may be the name that
+    description: Path of the base lock file, by its name (C(PART-pyX.Y)). It may be the path that
       the final lock is to have, in C(RELEASE.partial).
     type: dict
     required: true
@@ -93,7 +94,7 @@ EXAMPLES = r"""
     root: /srv/dynamo/wheelhouse
     release: dynamo-1.4.2-mocker-0123456789
     release_set: dynamo-1.4.2-mocker
-    locks: {"3.12": /root/py3.12.txt}
+    locks: {worker-py3.12: /root/worker.txt, frontend-py3.12: /root/frontend.txt}
     installer: uv==0.13.9 --hash=sha256:d7f4...
     glibc: 28
     builds: ["{{ flexkv_build }}"]
@@ -141,7 +142,7 @@ def wanted_of(params: dict[str, Any]) -> Wanted:
     return Wanted(
         release=params["release"],
         release_set=params["release_set"],
-        locks={python: Path(path).read_text() for python, path in params["locks"].items()},
+        locks={name: Path(path).read_text() for name, path in params["locks"].items()},
         installer=params["installer"],
         glibc=params["glibc"],
         builds=params["builds"],

@@ -13,7 +13,7 @@ import pytest
 from ansible.module_utils.dynfleet.bundle import archive, closure, manifest, unpack
 from ansible.module_utils.dynfleet.bundle.manifest import BundleError
 
-RELEASE = {"id": "set-0123456789", "set": "set", "locks": {"3.12": "a" * 64}}
+RELEASE = {"id": "set-0123456789", "set": "set", "locks": {"worker-py3.12": "a" * 64}}
 PACKAGES = {"trixie": {"key": "KEY", "packages": {"nats-server": "2.10"}}}
 CONTENT = {
     "wheels/a-1-py3-none-any.whl": b"wheel",
@@ -143,7 +143,7 @@ def objections(**changes: Any) -> list[str]:
     [
         ({}, []),
         ({"release": "set-other"}, ["set-0123456789", "set-other"]),
-        ({"locks": {"3.12": "c" * 64}}, ["Python 3.12", "a" * 64, "c" * 64]),
+        ({"locks": {"worker-py3.12": "c" * 64}}, ["worker-py3.12", "a" * 64, "c" * 64]),
         ({"distributions": {"gpu2": "noble"}}, ["gpu2 runs noble", "for trixie", "group bundle"]),
         ({"archives": ["d" * 64]}, ["d" * 64, "etcd_archive_url"]),
     ],

@@ -70,8 +70,10 @@ def files(path: Path) -> list[str]:
 
 def test_wheels_locks_and_origins(index: Index, tmp_path: Path) -> None:
     locks = {
-        "3.11": index.add("aaa") + index.add("bbb", tag="cp311-cp311-manylinux2014_x86_64"),
-        "3.12": index.add("aaa") + index.add("bbb", tag="cp312-cp312-manylinux_2_28_x86_64"),
+        "frontend-py3.11": index.add("aaa")
+        + index.add("bbb", tag="cp311-cp311-manylinux2014_x86_64"),
+        "worker-py3.12": index.add("aaa")
+        + index.add("bbb", tag="cp312-cp312-manylinux_2_28_x86_64"),
     }
     index.add("bbb", tag="cp312-cp312-manylinux_2_39_x86_64")
     before = os.umask(0o022)
@@ -85,14 +87,14 @@ def test_wheels_locks_and_origins(index: Index, tmp_path: Path) -> None:
         "aaa-1.0-py3-none-any.whl",
         "bbb-1.0-cp311-cp311-manylinux2014_x86_64.whl",
         "bbb-1.0-cp312-cp312-manylinux_2_28_x86_64.whl",
+        "frontend-py3.11.txt",
         "origins.json",
-        "py3.11.txt",
-        "py3.12.txt",
         "uv-1.0-py3-none-any.whl",
+        "worker-py3.12.txt",
     ]
     record = json.loads((tmp_path / RELEASE / "origins.json").read_text())
     # Without builds, the digests are those of the base lock files.
-    assert record["locks"] == {p: sha256(text.encode()) for p, text in locks.items()}
+    assert record["locks"] == {name: sha256(text.encode()) for name, text in locks.items()}
     assert (record["id"], record["set"]) == (RELEASE, "set")
     assert {item["origin"] for item in record["wheels"].values()} == {"index"}
     for name, item in record["wheels"].items():
@@ -111,7 +113,7 @@ def test_other_digest_stops_with_both_and_nothing_of_it_is_left(
     index.said[file] = good
     index.files[file] = wheel("bbb", "1.0", "import os  # another\n")
     with pytest.raises(WheelError) as error:
-        collect(wanted({"3.12": pins}, index.add("uv")), tmp_path)
+        collect(wanted({"worker-py3.12": pins}, index.add("uv")), tmp_path)
     assert f"{index.url}/files/{file}" in str(error.value)
     assert good in str(error.value)
     assert sha256(index.files[file]) in str(error.value)
@@ -124,7 +126,7 @@ def test_failed_run_is_resumed_and_nothing_is_fetched_again(index: Index, tmp_pa
     names = [f"p{number:02}" for number in range(20)]
     pins = "".join(index.add(name) for name in names)
     index.broken = {"p19-1.0-py3-none-any.whl"}
-    what = wanted({"3.12": pins}, index.add("uv"))
+    what = wanted({"worker-py3.12": pins}, index.add("uv"))
     with pytest.raises(WheelError, match="404"):
         collect(what, tmp_path)
     partial = tmp_path / f"{RELEASE}.partial"
@@ -142,7 +144,7 @@ def test_failed_run_is_resumed_and_nothing_is_fetched_again(index: Index, tmp_pa
 
 def test_killed_run_is_resumed(index: Index, tmp_path: Path) -> None:
     pins = "".join(index.add(f"p{number:02}") for number in range(12))
-    what = wanted({"3.12": pins}, index.add("uv"))
+    what = wanted({"worker-py3.12": pins}, index.add("uv"))
     # The last package keeps the second call of pip busy; the first one ends.
     last = "p11-1.0-py3-none-any.whl"
     index.held = {last}
@@ -166,12 +168,12 @@ def test_killed_run_is_resumed(index: Index, tmp_path: Path) -> None:
 
 
 def test_other_release_lends_its_files(index: Index, tmp_path: Path) -> None:
-    locks = {"3.12": index.add("aaa") + index.add("bbb")}
+    locks = {"worker-py3.12": index.add("aaa") + index.add("bbb")}
     installer = index.add("uv")
     collect(wanted(locks, installer), tmp_path)
     (tmp_path / RELEASE).rename(tmp_path / "set-old")
     index.fetched = []
-    locks["3.12"] = index.add("aaa") + index.add("ccc")
+    locks["worker-py3.12"] = index.add("aaa") + index.add("ccc")
     done = collect(wanted(locks, installer), tmp_path)
     assert index.fetched == ["ccc-1.0-py3-none-any.whl"]
     assert "bbb-1.0-py3-none-any.whl" not in files(tmp_path / RELEASE)
@@ -182,15 +184,15 @@ def test_built_wheel_takes_the_place_of_the_index_one(index: Index, tmp_path: Pa
     pins = index.add("aaa") + index.add("ai_dynamo", "1.0")
     build = built(tmp_path / "build", "ai_dynamo")
     build["wheels"][0]["name"] = "Ai.Dynamo"
-    collect(wanted({"3.12": pins}, index.add("uv"), (build,)), tmp_path / "house")
+    collect(wanted({"worker-py3.12": pins}, index.add("uv"), (build,)), tmp_path / "house")
     release = tmp_path / "house" / RELEASE
     digest = build["wheels"][0]["sha256"]
-    text = (release / "py3.12.txt").read_text()
+    text = (release / "worker-py3.12.txt").read_text()
     assert text == (
         f"{pins.partition('ai_dynamo')[0]}Ai.Dynamo==2.0 \\\n    --hash=sha256:{digest}\n"
     )
     record = json.loads((release / origins.FILE).read_text())
-    assert record["locks"] == {"3.12": sha256(text.encode())}
+    assert record["locks"] == {"worker-py3.12": sha256(text.encode())}
     assert record["wheels"]["ai_dynamo-2.0-py3-none-any.whl"]["origin"] == {
         "repository": "https://example.org/x.git",
         "commit": "c0ffee",
@@ -203,14 +205,28 @@ def test_built_wheel_takes_the_place_of_the_index_one(index: Index, tmp_path: Pa
 
 
 def test_python_that_a_built_wheel_does_not_fit_gets_no_lock(index: Index, tmp_path: Path) -> None:
-    locks = {"3.12": index.add("aaa"), "3.13": index.add("aaa")}
+    locks = {"worker-py3.12": index.add("aaa"), "worker-py3.13": index.add("aaa")}
     build = built(tmp_path / "build", "flexkv", tag="cp312-cp312-linux_x86_64")
     collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "house")
     found = [name for name in files(tmp_path / "house" / RELEASE) if name.endswith(".txt")]
-    assert found == ["py3.12.txt"]
+    assert found == ["worker-py3.12.txt"]
     build = built(tmp_path / "build", "flexkv", tag="cp310-cp310-linux_x86_64")
     with pytest.raises(WheelError, match=r"none of the release set's Pythons \(3\.12, 3\.13\)"):
         collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "other")
+
+
+def test_frontends_do_not_get_what_was_built_for_workers(index: Index, tmp_path: Path) -> None:
+    frontend = index.add("ai_dynamo", "1.5")
+    locks = {"frontend-py3.13": frontend, "worker-py3.12": index.add("ai_dynamo", "1.0")}
+    build = built(tmp_path / "build", "ai_dynamo", tag="cp312-cp312-linux_x86_64")
+    collect(wanted(locks, index.add("uv"), (build,)), tmp_path / "house")
+    release = tmp_path / "house" / RELEASE
+    assert (release / "frontend-py3.13.txt").read_text() == frontend
+    assert "ai_dynamo==2.0" in (release / "worker-py3.12.txt").read_text()
+    assert [name for name in files(release) if name.startswith("ai_dynamo")] == [
+        "ai_dynamo-1.5-py3-none-any.whl",
+        "ai_dynamo-2.0-cp312-cp312-linux_x86_64.whl",
+    ]
 
 
 def test_built_wheel_that_changed_is_refused_with_both_digests(
@@ -220,7 +236,10 @@ def test_built_wheel_that_changed_is_refused_with_both_digests(
     path = Path(build["wheels"][0]["path"])
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(WheelError) as error:
-        collect(wanted({"3.12": index.add("aaa")}, index.add("uv"), (build,)), tmp_path / "house")
+        collect(
+            wanted({"worker-py3.12": index.add("aaa")}, index.add("uv"), (build,)),
+            tmp_path / "house",
+        )
     assert sha256(path.read_bytes()) in str(error.value)
     assert build["wheels"][0]["sha256"] in str(error.value)
     assert path.name not in files(tmp_path / "house" / f"{RELEASE}.partial")
@@ -230,7 +249,7 @@ def test_built_wheel_that_changed_is_refused_with_both_digests(
 def test_package_that_no_host_could_use_is_named(index: Index, tmp_path: Path) -> None:
     pins = index.add("bbb", tag="cp312-cp312-manylinux_2_39_x86_64")
     with pytest.raises(WheelError, match=r"bbb==1\.0"):
-        collect(wanted({"3.12": pins}, index.add("uv")), tmp_path)
+        collect(wanted({"worker-py3.12": pins}, index.add("uv")), tmp_path)
 
 
 def test_only_some_releases_are_kept(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from ansible.module_utils.dynfleet.release import links, manifest, prune
 
 
 def release(root: Path, name: str, age: int, whole: bool = True) -> Path:
-    path = root / name
-    path.mkdir(parents=True)
+    """A release of one part."""
+    part = root / name / "worker"
+    part.mkdir(parents=True)
     if whole:
-        manifest.write(path, {"id": name, "python": "3.12.3", "lock_sha256": "0" * 64})
-        os.utime(path / "manifest.json", (10_000 - age, 10_000 - age))
-    return path
+        manifest.write(part, {"id": name, "python": "3.12.3", "lock_sha256": "0" * 64})
+        os.utime(part / "manifest.json", (10_000 - age, 10_000 - age))
+    return root / name
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -85,14 +86,16 @@ def test_other_release_with_a_longer_name_is_not_meant(tmp_path: Path) -> None:
 
 def test_removed_release_is_none_from_the_first_step_on(tmp_path: Path) -> None:
     path = release(tmp_path, "r", 0)
-    assert manifest.made_for(path, "3.12")
-    assert not manifest.made_for(path, "3.1")
+    assert manifest.of(path)
+    assert manifest.made_for(path / "worker", "3.12")
+    assert not manifest.made_for(path / "worker", "3.1")
+    assert not manifest.made_for(path / "frontend", "3.12")
     prune.remove(path)
     assert not path.exists()
 
 
 def test_damaged_manifest_is_none(tmp_path: Path) -> None:
-    path = release(tmp_path, "r", 0)
+    path = release(tmp_path, "r", 0) / "worker"
     (path / "manifest.json").write_text(json.dumps({"python": "3.12.3"})[:-3])
     assert manifest.read(path) is None
 

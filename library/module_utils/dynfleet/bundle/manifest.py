@@ -85,7 +85,7 @@ def objections(
 ) -> list[str]:
     """Why a bundle does not serve these hosts, all at once.
 
-    release: the wanted id. locks: sha256 of each lock file by Python, where it is known. The rest:
+    release: the wanted id. locks: sha256 of each lock file by name, where it is known. The rest:
     each host's release of the distribution (``trixie``), sha256 of each archive that roles fetch.
     """
     found = []
@@ -96,10 +96,10 @@ def objections(
         )
     else:
         found += [
-            f"its lock file for Python {python} has sha256 {content['locks'].get(python)}, the "
-            f"project's has {sha256}: it is not what it says it is"
-            for python, sha256 in sorted(locks.items())
-            if content["locks"].get(python) != sha256
+            f"its lock file {name} has sha256 {content['locks'].get(name)}, the project's has "
+            f"{sha256}: it is not what it says it is"
+            for name, sha256 in sorted(locks.items())
+            if content["locks"].get(name) != sha256
         ]
     have = content["packages"]
     for host, name in sorted(distributions.items()):

@@ -12,7 +12,7 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 # How alike two names are, 0 to 1: to suggest one, and to suspect a stranger of being ours.
 ALIKE, SURELY_MEANT = 0.7, 0.88
 # What a release set has to say; `vllm` sets more than others.
-SET_KEYS = frozenset(("engine", "dynamo", "pythons", "glibc", "imports"))
+SET_KEYS = frozenset(("engine", "dynamo", "frontend", "pythons", "glibc", "imports"))
 VLLM_SET_KEYS = SET_KEYS | {"vllm", "torch", "nixl", "flexkv", "cuda", "driver_min"}
 
 

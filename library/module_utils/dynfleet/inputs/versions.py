@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +143,12 @@ def _combinations(host: Host) -> Iterator[Problem]:
 
 def _locks(host: Host, root: Path) -> Iterator[Problem]:
     """The lock files of the chosen set: without them there is nothing to install."""
-    prefix = host.text("dynamo_locks")
+    prefixes = host.mapping("dynamo_locks")
     release = host.mapping("dynamo_release_sets").get(host.text("dynamo_release_set") or "")
-    if not prefix or not isinstance(release, Mapping):
+    if not isinstance(release, Mapping):
         return
-    for python in filter(is_python, listed(release, "pythons")):
+    pythons = filter(is_python, listed(release, "pythons"))
+    for prefix, python in product(prefixes.values(), pythons):
         path = f"{prefix}-py{python}.txt"
         if not is_file(path):
             shown = path[len(f"{root}/") :] if path.startswith(f"{root}/") else path

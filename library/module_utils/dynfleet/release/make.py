@@ -1,4 +1,4 @@
-"""A release's directory: a virtual environment of the wheels that a lock names."""
+"""A part of a release: a virtual environment of the wheels that a lock names."""
 
 from __future__ import annotations
 
@@ -25,14 +25,23 @@ class ReleaseError(Exception):
 @dataclass(frozen=True)
 class Source:
     """What a release is made of. url: its directory in the wheelhouse. Digests of files in it:
-    locks by Python (``X.Y``), origins of origins.json, uv_sha256 of the installer's wheel. imports:
-    modules that have to be importable."""
+    locks by name (``worker-py3.12``), origins of origins.json, uv_sha256 of the installer's wheel.
+    """
 
     url: str
     locks: Mapping[str, str]
     origins: str
     uv_wheel: str
     uv_sha256: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a host needs of a release. lock: name of its lock; imports: modules that have to be
+    importable."""
+
+    name: str
+    lock: str
     imports: Sequence[str]
 
 
@@ -47,7 +56,7 @@ def fetch(url: str, sha256: str, target: Path) -> None:
         ) from error
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], timeout: int, lock: int) -> None:
+def run(argv: Sequence[str], env: Mapping[str, str], timeout: int, handle: int) -> None:
     """Run a step; its output becomes the error."""
     try:
         done = subprocess.run(
@@ -57,7 +66,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], timeout: int, lock: int) ->
             text=True,
             timeout=timeout,
             check=False,
-            pass_fds=(lock,),
+            pass_fds=(handle,),
         )
     except subprocess.TimeoutExpired as error:
         raise ReleaseError(f"{' '.join(argv[:4])} ran longer than {timeout} s") from error
@@ -65,10 +74,10 @@ def run(argv: Sequence[str], env: Mapping[str, str], timeout: int, lock: int) ->
         raise ReleaseError(f"{' '.join(argv[:4])} failed:\n{(done.stderr or done.stdout)[-3000:]}")
 
 
-def make(path: Path, source: Source, python: str, timeout: int, lock: int) -> None:
-    """Make a release directory; the manifest is its last file.
+def make(path: Path, source: Source, part: Part, timeout: int, handle: int) -> None:
+    """Make the directory of a part; the manifest is its last file.
 
-    timeout: seconds that each step may take. lock: handle that the steps inherit.
+    timeout: seconds that each step may take. handle: a lock's, which the steps inherit.
     """
     shutil.rmtree(path, ignore_errors=True)
     work = path.parent / f".{path.name}.work"
@@ -76,7 +85,7 @@ def make(path: Path, source: Source, python: str, timeout: int, lock: int) -> No
     work.mkdir(parents=True)
     try:
         uv = str(unpack_uv(work, source))
-        fetch(f"{source.url}/py{python}.txt", source.locks[python], work / "lock.txt")
+        fetch(f"{source.url}/{part.lock}.txt", source.locks[part.lock], work / "lock.txt")
         fetch(f"{source.url}/{origins.FILE}", source.origins, work / origins.FILE)
         env = {
             "PATH": "/usr/bin:/bin",
@@ -88,7 +97,7 @@ def make(path: Path, source: Source, python: str, timeout: int, lock: int) -> No
             "UV_NO_CONFIG": "1",
             "UV_PYTHON_DOWNLOADS": "never",
         }
-        run([uv, "venv", "--python", sys.executable, str(path)], env, timeout, lock)
+        run([uv, "venv", "--python", sys.executable, str(path)], env, timeout, handle)
         interpreter = str(path / "bin" / "python")
         run(
             [
@@ -98,15 +107,15 @@ def make(path: Path, source: Source, python: str, timeout: int, lock: int) -> No
             ],
             env,
             timeout,
-            lock,
+            handle,
         )
         link_cuda_runtime(path)
         # Also compiles what the units import: they may not write into the release.
-        loaded = "; ".join(f"import {name}" for name in source.imports)
-        run([interpreter, "-c", loaded], {**env, "HF_HUB_OFFLINE": "1"}, timeout, lock)
+        loaded = "; ".join(f"import {name}" for name in part.imports)
+        run([interpreter, "-c", loaded], {**env, "HF_HUB_OFFLINE": "1"}, timeout, handle)
         shutil.copy(work / "lock.txt", path / "lock.txt")
         record = json.loads((work / origins.FILE).read_text())
-        manifest.write(path, described(record, source, python, (path / "lock.txt").read_text()))
+        manifest.write(path, described(record, source, part, (path / "lock.txt").read_text()))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -121,16 +130,17 @@ def unpack_uv(work: Path, source: Source) -> Path:
     return work / "uv"
 
 
-def described(record: Mapping[str, Any], source: Source, python: str, text: str) -> dict[str, Any]:
+def described(record: Mapping[str, Any], source: Source, part: Part, text: str) -> dict[str, Any]:
     """The manifest: what this is, of which lock, and of every wheel where it comes from."""
     return {
         "id": record["id"],
         "set": record["set"],
+        "part": part.name,
         "python": sys.version.split()[0],
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "source": source.url,
-        "lock_sha256": source.locks[python],
-        "wheels": origins.installed(record, lock.parsed(text), python),
+        "lock_sha256": source.locks[part.lock],
+        "wheels": origins.installed(record, lock.parsed(text), lock.python_of(part.lock)),
     }
 
 

@@ -1,4 +1,7 @@
-"""``manifest.json`` of a release on a host: written last, it makes a directory a release."""
+"""``manifest.json`` of a part of a release on a host: written last, it makes it a whole one.
+
+A release is a directory of parts, ``frontend`` and ``worker``: a host has those it runs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ FILE = "manifest.json"
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The manifest of a release directory; None where it is not whole."""
+    """The manifest of a part's directory; None where it is not whole."""
     try:
         found: dict[str, Any] = json.loads((path / FILE).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -21,9 +24,14 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def made_for(path: Path, python: str) -> bool:
-    """Whether a directory is a whole release for this Python (``X.Y``)."""
+    """Whether a directory is a whole part for this Python (``X.Y``)."""
     found = read(path)
     return found is not None and str(found["python"]).startswith(f"{python}.")
+
+
+def of(release: Path) -> list[Path]:
+    """The manifests of a release's whole parts."""
+    return sorted(release.glob(f"*/{FILE}"))
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

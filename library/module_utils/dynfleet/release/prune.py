@@ -40,8 +40,10 @@ def removable(releases: Path, keep: int, protected: Collection[str]) -> list[Pat
     protected: names that stay whatever their age; they count, so that fewer others stay.
     """
     found = [path for path in releases.iterdir() if path.is_dir() and path.name not in protected]
-    whole = [path for path in found if manifest.read(path) is not None]
-    whole.sort(key=lambda path: (path / manifest.FILE).stat().st_mtime, reverse=True)
+    whole = [path for path in found if manifest.of(path)]
+    whole.sort(
+        key=lambda path: max(part.stat().st_mtime for part in manifest.of(path)), reverse=True
+    )
     kept = whole[: max(keep - len(protected), 0)]
     return sorted(path for path in found if path not in kept)
 
@@ -55,5 +57,6 @@ def unused(releases: Path, keep: int, protected: Collection[str]) -> list[Path]:
 
 def remove(path: Path) -> None:
     """Remove a release: it stops being one first, so that a killed run leaves no broken one."""
-    (path / manifest.FILE).unlink(missing_ok=True)
+    for part in manifest.of(path):
+        part.unlink(missing_ok=True)
     shutil.rmtree(path)

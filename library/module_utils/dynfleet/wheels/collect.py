@@ -18,6 +18,8 @@ from ansible.module_utils.dynfleet.wheels import lock, names, origins, pip
 from ansible.module_utils.dynfleet.wheels.lock import Entry
 from ansible.module_utils.dynfleet.wheels.names import WheelError, WheelName
 
+# The part of a release that takes what was built.
+BUILT_FOR = "worker"
 # Downloads at once: one large wheel does not hold up the small ones.
 AT_ONCE = 4
 
@@ -26,7 +28,7 @@ AT_ONCE = 4
 class Wanted:
     """What a release is made of.
 
-    locks: text of the base lock by Python (``X.Y``); installer: one more pin, for every Python.
+    locks: text of the base lock by name (``worker-py3.12``); installer: one more pin, for each.
     glibc: N of the hosts' glibc 2.N; builds: facts of the build roles.
     """
 
@@ -40,38 +42,54 @@ class Wanted:
     def built(self) -> list[Mapping[str, Any]]:
         return [wheel for build in self.builds for wheel in build["wheels"]]
 
-    def pythons(self) -> list[str]:
-        """Pythons that every built wheel fits: the others get no lock."""
-        wheels = [names.parsed(wheel["file"]) for wheel in self.built()]
-        found = [p for p in self.locks if all(names.fits_python(w, p) for w in wheels)]
-        if not found:
+    def built_for(self, name: str) -> list[Mapping[str, Any]]:
+        """The built wheels that a lock takes."""
+        return self.built() if name.startswith(f"{BUILT_FOR}-") else []
+
+    def names(self) -> list[str]:
+        """Names of the locks that every built wheel fits: another Python gets none."""
+
+        def fits(name: str) -> bool:
+            wheels = [names.parsed(wheel["file"]) for wheel in self.built_for(name)]
+            return all(names.fits_python(wheel, lock.python_of(name)) for wheel in wheels)
+
+        found = [name for name in self.locks if fits(name)]
+        if not any(name.startswith(f"{BUILT_FOR}-") for name in found) and self.built():
             files = ", ".join(wheel["file"] for wheel in self.built())
+            known = ", ".join(lock.python_of(n) for n in self.locks if n.startswith(BUILT_FOR))
             raise WheelError(
-                f"{files}: built for none of the release set's Pythons ({', '.join(self.locks)}). "
+                f"{files}: built for none of the release set's Pythons ({known}). "
                 "The builder has to run a distribution release that worker hosts run too"
             )
         return found
 
     def from_index(self) -> dict[str, list[Entry]]:
-        """What has to come from the index, by Python."""
-        built = [wheel["name"] for wheel in self.built()]
+        """What has to come from the index, by name of the lock."""
+        installer = lock.parsed(self.installer)
         return {
-            python: lock.without(lock.parsed(self.locks[python]), built)
-            + lock.parsed(self.installer)
-            for python in self.pythons()
+            name: lock.without(
+                lock.parsed(self.locks[name]), [wheel["name"] for wheel in self.built_for(name)]
+            )
+            + installer
+            for name in self.names()
         }
 
     def final_locks(self) -> dict[str, str]:
-        """Text of the lock that hosts install, by Python."""
-        built = [(wheel["name"], wheel["version"], wheel["sha256"]) for wheel in self.built()]
-        return {python: lock.composed(self.locks[python], built) for python in self.pythons()}
+        """Text of the lock that hosts install, by its name."""
+        return {
+            name: lock.composed(
+                self.locks[name],
+                [(w["name"], w["version"], w["sha256"]) for w in self.built_for(name)],
+            )
+            for name in self.names()
+        }
 
 
 @dataclass
 class Collection:
     """A release in the making.
 
-    index: what has to come from the index, by Python. have: sha256 of each wheel that is there, by
+    index: what has to come from the index, by name of the lock. have: sha256 of each wheel that is there, by
     file name. lock: handle that downloads inherit.
     """
 
@@ -121,31 +139,33 @@ class Collection:
         """Whether a lock names a file."""
         wheel = names.parsed(file)
         return any(
-            sha256 in entry.hashes and self.fits(wheel, entry, python)
-            for python, entries in self.index.items()
+            sha256 in entry.hashes and self.fits(wheel, entry, lock.python_of(name))
+            for name, entries in self.index.items()
             for entry in entries
         )
 
-    def missing(self, python: str) -> list[Entry]:
-        return [entry for entry in self.index[python] if self.fitting(entry, python) is None]
+    def missing(self, name: str) -> list[Entry]:
+        python = lock.python_of(name)
+        return [entry for entry in self.index[name] if self.fitting(entry, python) is None]
 
     def download(self, timeout: int) -> list[str]:
-        """Have pip load what is missing, Python after Python: they share files. What was loaded."""
+        """Have pip load what is missing, lock after lock: they share files. What was loaded."""
         self.look()
         before = set(self.have)
-        for python in self.index:
+        for name in self.index:
+            python = lock.python_of(name)
             work = self.directory / ".batches"
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             lists = []
-            for number, batch in enumerate(pip.batches(self.missing(python))):
-                lists.append(work / f"{python}-{number}.txt")
+            for number, batch in enumerate(pip.batches(self.missing(name))):
+                lists.append(work / f"{name}-{number}.txt")
                 lists[-1].write_text("".join(entry.text.rstrip("\n") + "\n" for entry in batch))
             self.run_batches(python, lists, timeout)
             shutil.rmtree(work)
             if lists:
                 self.look()
-            if lacking := self.missing(python):
+            if lacking := self.missing(name):
                 raise WheelError(
                     f"the index has no file for Python {python} and glibc 2.{self.wanted.glibc} of "
                     f"{', '.join(map(str, lacking))}"
@@ -198,14 +218,14 @@ class Collection:
     def finish(self) -> None:
         """Write the final locks and the record; whatever root's umask, all can be read."""
         locks = self.wanted.final_locks()
-        for base in self.directory.glob("py*.txt"):
+        for base in self.directory.glob("*-py*.txt"):
             base.unlink()
-        for python, text in locks.items():
-            (self.directory / f"py{python}.txt").write_text(text)
+        for name, text in locks.items():
+            (self.directory / f"{name}.txt").write_text(text)
         record = origins.record(
             self.wanted.release,
             self.wanted.release_set,
-            {python: lock.digest(text) for python, text in locks.items()},
+            {name: lock.digest(text) for name, text in locks.items()},
             {n: (s, (self.directory / n).stat().st_size) for n, s in self.have.items()},
             self.wanted.builds,
         )

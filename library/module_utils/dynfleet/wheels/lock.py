@@ -26,6 +26,16 @@ class Entry:
         return f"{self.name}=={self.version}"
 
 
+def name_of(part: str, python: str) -> str:
+    """Name of the lock of a part of a release (``frontend``, ``worker``) for a Python (``X.Y``)."""
+    return f"{part}-py{python}"
+
+
+def python_of(name: str) -> str:
+    """The Python that a lock is for, by its name."""
+    return name.rpartition("-py")[2]
+
+
 def digest(text: str) -> str:
     """sha256 of a lock file's text."""
     return hashlib.sha256(text.encode()).hexdigest()

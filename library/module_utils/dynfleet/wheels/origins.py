@@ -32,7 +32,7 @@ def record(
     files: Mapping[str, tuple[str, int]],
     builds: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The record. locks: sha256 of each final lock by Python; files: sha256 and size by name."""
+    """The record. locks: sha256 of each final lock by its name; files: sha256 and size by name."""
     built = build_origins(builds)
     return {
         "id": release,
