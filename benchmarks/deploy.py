@@ -92,7 +92,8 @@ def by_hand(host: int, url: str) -> float:
     return ssh(
         host,
         "set -e; python3 -m venv /opt/recipe; . /opt/recipe/bin/activate; "
-        f"python3 -c \"import urllib.request as u; u.urlretrieve('{url}worker-py3.11.txt', '/root/l')\"; "
+        'python3 -c "import urllib.request as u; '
+        f"u.urlretrieve('{url}worker-py3.11.txt', '/root/l')\"; "
         f"pip install --quiet --require-hashes --no-deps --no-index --trusted-host 10.85.0.11 "
         f"--find-links {url} --requirement /root/l; python -c '{IMPORTS}'",
     )

@@ -141,8 +141,9 @@ def refuse_another_python(module: AnsibleModule) -> None:
         )
         module.fail_json(
             msg=f"this host's Python is {PYTHON} ({sys.executable}); the {part} part of the "
-            f"release is locked for {known or 'none'}. Set ansible_python_interpreter to one of these, or add a lock file; what is "
-            "built from source fits the builder's Python, which has to be that of the hosts"
+            f"release is locked for {known or 'none'}. Set ansible_python_interpreter to one of "
+            "these, or add a lock file; what is built from source fits the builder's Python, which "
+            "has to be that of the hosts"
         )
 
 

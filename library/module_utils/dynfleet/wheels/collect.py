@@ -89,8 +89,8 @@ class Wanted:
 class Collection:
     """A release in the making.
 
-    index: what has to come from the index, by name of the lock. have: sha256 of each wheel that is there, by
-    file name. lock: handle that downloads inherit.
+    index: what has to come from the index, by name of the lock. have: sha256 of each wheel that is
+    there, by file name. lock: handle that downloads inherit.
     """
 
     wanted: Wanted
