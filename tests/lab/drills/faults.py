@@ -14,11 +14,6 @@ from ansible.module_utils.dynfleet.verify import client
 from drills import PROJECT
 from drills.fleet import DrillError, Fleet
 
-# Upstream's mend is in 1.5 (ai-dynamo/dynamo, pull request 11647).
-BROKEN_MIGRATION = (
-    "Dynamo 1.4's KV router does not let a request move: its booking at the dead worker stands in "
-    "the way of a new one, and new requests are sent to the dead worker until its lease ends"
-)
 WITH_ITS_FRONTEND = "a stream is its frontend's: it ends with that process, or with its host"
 WITHOUT_LEASE = (
     "every Dynamo process ends when its lease in etcd could not be renewed; what it served ends too"
@@ -66,15 +61,6 @@ def unexplained(records: list[Record], excuses: list[Excuse]) -> list[Record]:
     ]
 
 
-def broken_migration(fleet: Fleet) -> list[Excuse]:
-    """Dynamo's own fault, for as long as the frontends run a version that has it."""
-    version = tuple(int(part) for part in fleet.dynamo_version().split(".")[:2])
-    if version >= (1, 5):
-        return []
-    signs = ("Internal server error", "Failed to generate completions")
-    return [Excuse(BROKEN_MIGRATION, lambda record: any(sign in record.reason for sign in signs))]
-
-
 def lost_with(url: str) -> Excuse:
     """Streams of a frontend that is gone: broken off, with no word of the service's."""
     signs = ("Disconnected", "Reset", "finish_reason: none", "end of stream", "in time", "refused")
@@ -89,7 +75,7 @@ def kill_worker(fleet: Fleet) -> Made:
     host = fleet.groups["workers"][-1]
     unit = "dynamo-worker@0.service"
     fleet.ssh(host, f"systemctl kill --signal=KILL {unit}")
-    return Made(f"kill -9 of {unit} on {host}", broken_migration(fleet))
+    return Made(f"kill -9 of {unit} on {host}")
 
 
 def kill_frontend(fleet: Fleet) -> Made:
@@ -135,7 +121,7 @@ def host_off(fleet: Fleet) -> Made:
     power(fleet, host, "stopped")
     off = time.time()
     rest = fleet.wait_healthy(120, without=host) - off
-    excuses = broken_migration(fleet)
+    excuses = []
     if host in fleet.groups["frontends"]:
         excuses.append(lost_with(f"http://{fleet.hosts[host]}:{fleet.ports['frontend_http']}"))
     power(fleet, host, "restarted")
@@ -175,8 +161,16 @@ def played(playbook: str, *options: str) -> Callable[[Fleet], Made]:
 
 
 ROLL = ("playbooks/rolling_restart.yml", "--extra-vars", json.dumps({"roll_force": True}))
+# The same wheels under another id: what is upgraded is the id, and all the way there is gone.
+UPGRADE = (
+    "playbooks/upgrade.yml",
+    "--extra-vars",
+    json.dumps({"dynamo_release_revision": 2}),
+)
 DRILLS = [
     Drill("rolling restart", played(*ROLL)),
+    Drill("upgrade", played(*UPGRADE)),
+    Drill("roll-back", played("playbooks/rollback.yml")),
     Drill("kill -9 worker", kill_worker),
     Drill("kill -9 frontend", kill_frontend),
     Drill("kill -9 NATS", kill_nats),

@@ -184,15 +184,6 @@ class Fleet:
         pages = [client.ask(f"{url}/metrics", 2).body for url in self.frontends()]
         return sum(int(number) for page in pages for number in MIGRATIONS.findall(page))
 
-    def dynamo_version(self) -> str:
-        """Version of Dynamo that the frontends run."""
-        command = (
-            "ls -d $(sed -n s/^DYNAMO_RELEASE=//p /etc/dynamo/frontend.env)"
-            "/lib/python3*/site-packages/ai_dynamo-*.dist-info"
-        )
-        found = self.ssh(self.groups["frontends"][0], command)
-        return found.split("ai_dynamo-")[1].split(".dist-info")[0]
-
     def starts(self, host: str, unit: str, since: float) -> int:
         """How often systemd has started a unit since a time."""
         matches = f"MESSAGE_ID={STARTED} UNIT={unit}"
