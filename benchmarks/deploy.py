@@ -32,7 +32,7 @@ STATE = Path("/var/lib/dynamo-lab-benchmark")
 BY_HAND, BY_PLAYBOOK, HOSTS = (1, 3, 5), (2, 4, 6), range(1, 9)
 RATIO, EIGHT = 1.15, 2.5
 BIN = Path(sys.executable).parent
-IMPORTS = "import dynamo.frontend.main, dynamo.mocker.main"
+IMPORTS = "import dynamo.mocker.main"
 
 
 def play(playbook: str, *options: str) -> float:
