@@ -42,7 +42,7 @@ options:
 EXAMPLES = r"""
 - name: Compile as the engine does
   launcher_probe:
-    python: /opt/dynamo/current/bin/python
+    python: /opt/dynamo/current/worker/bin/python
     sandbox: |
       NoNewPrivileges=yes
       ProtectSystem=strict

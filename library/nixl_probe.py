@@ -26,7 +26,7 @@ options:
     type: str
     required: true
   release:
-    description: Directory of the release.
+    description: Directory of the release's worker part.
     type: path
     required: true
   cuda:
@@ -56,7 +56,7 @@ EXAMPLES = r"""
 - name: Try NIXL
   nixl_probe:
     host: "{{ inventory_hostname }}"
-    release: /opt/dynamo/releases/dynamo-1.4.2-vllm-0123456789
+    release: /opt/dynamo/releases/dynamo-1.4.2-vllm-0123456789/worker
     cuda: 13
     workers: "{{ placement_plan.workers }}"
 """

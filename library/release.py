@@ -127,6 +127,7 @@ from ansible.module_utils.dynfleet.release import links, manifest, prune
 from ansible.module_utils.dynfleet.release.make import Part, ReleaseError, Source, make
 from ansible.module_utils.dynfleet.wheels import lock
 
+PARTS = frozenset(("frontend", "worker"))
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -213,6 +214,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    if not params["parts"] or not set(params["parts"]) <= PARTS:
+        module.fail_json(
+            msg=f"parts = {params['parts']}: wanted is what this host needs of the release, of "
+            f"{', '.join(sorted(PARTS))}; the key imports of a release set goes by these names"
+        )
     root = Path(params["root"])
     releases = root / "releases"
     path = releases / params["id"]
@@ -226,7 +232,7 @@ def main() -> None:
         refuse_another_python(module)
         for part in parts:
             refuse_another_lock(module, part)
-    elif missing and not module.check_mode:
+    elif missing:
         module.fail_json(
             msg=f"{', '.join(map(str, missing))} is not whole for Python {PYTHON}: the release is "
             "not switched to. Install it first (site.yml)"
@@ -239,7 +245,11 @@ def main() -> None:
             install(module, path)
         if switch and not module.check_mode:
             links.switch(root, path)
-        old = prune.unused(releases, params["keep"], protected) if params["keep"] else []
+        old = (
+            prune.unused(releases, params["keep"], protected, params["parts"])
+            if params["keep"]
+            else []
+        )
         if old and not module.check_mode:
             remove(module, releases, old)
     except (ReleaseError, BusyError, OSError) as error:

@@ -94,7 +94,6 @@ trouble:
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -120,7 +119,7 @@ def public(mark: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def release_of(environment: bytes) -> str:
     """Id of the release that a process was started from: its variable names a part of it."""
-    return Path(variable(environment, "DYNAMO_RELEASE")).parent.name
+    return variable(environment, "DYNAMO_RELEASE").partition("/releases/")[2].partition("/")[0]
 
 
 def describe(unit: Unit) -> dict[str, Any]:

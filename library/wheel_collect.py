@@ -13,7 +13,8 @@ description:
     file its sha256.
   - A part of the release (C(frontend), C(worker)) has a lock for each Python. The final lock of the
     workers is their base lock without the packages that were built, and with a pin of each built
-    wheel; a Python that a built wheel does not fit gets none. The other locks stay as they are.
+    wheel; in the frontends' lock, built wheels take the place of packages of the same version. A
+    Python that a built wheel does not fit gets none.
   - Every file is known by its digest before the index is asked; pip loads it and refuses another.
     The directory appears whole or not at all. A run that was killed or failed leaves
     C(RELEASE.partial), whose whole files the next run takes; so it does with the files of other

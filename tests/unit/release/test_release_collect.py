@@ -229,6 +229,37 @@ def test_frontends_do_not_get_what_was_built_for_workers(index: Index, tmp_path:
     ]
 
 
+def test_frontends_of_the_same_version_get_what_was_built(index: Index, tmp_path: Path) -> None:
+    pins = index.add("aaa") + index.add("ai_dynamo", "2.0")
+    locks = {"frontend-py3.12": pins, "worker-py3.12": pins}
+    builds = (built(tmp_path / "build", "ai_dynamo"), built(tmp_path / "build", "flexkv"))
+    collect(wanted(locks, index.add("uv"), builds), tmp_path / "house")
+    release = tmp_path / "house" / RELEASE
+    digest = builds[0]["wheels"][0]["sha256"]
+    for part in ("frontend", "worker"):
+        assert digest in (release / f"{part}-py3.12.txt").read_text()
+    assert "flexkv" not in (release / "frontend-py3.12.txt").read_text()
+    assert sha256((release / "ai_dynamo-2.0-py3-none-any.whl").read_bytes()) == digest
+
+
+def test_built_wheel_does_not_write_into_another_release(index: Index, tmp_path: Path) -> None:
+    house_of = tmp_path / "house"
+    locks = {"worker-py3.12": index.add("ai_dynamo", "2.0")}
+    installer = index.add("uv")
+    collect(wanted(locks, installer), house_of)
+    (house_of / RELEASE).rename(house_of / "set-old")
+    old = house_of / "set-old" / "ai_dynamo-2.0-py3-none-any.whl"
+    before = old.read_bytes()
+    # As a killed run leaves it: the other release's file, under the name of what was built.
+    (house_of / f"{RELEASE}.partial").mkdir()
+    os.link(old, house_of / f"{RELEASE}.partial" / old.name)
+    build = built(tmp_path / "build", "ai_dynamo")
+    build["wheels"][0]["sha256"] = sha256(Path(build["wheels"][0]["path"]).read_bytes())
+    collect(wanted(locks, installer, (build,)), house_of)
+    assert old.read_bytes() == before
+    assert (house_of / RELEASE / old.name).read_bytes() != before
+
+
 def test_built_wheel_that_changed_is_refused_with_both_digests(
     index: Index, tmp_path: Path
 ) -> None:

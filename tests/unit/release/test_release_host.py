@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ansible.module_utils.dynfleet.release import links, manifest, prune
 
+PARTS = ["worker"]
+
 
 def release(root: Path, name: str, age: int, whole: bool = True) -> Path:
     """A release of one part."""
@@ -28,9 +30,9 @@ def names(paths: list[Path]) -> list[str]:
 def test_newest_stay_and_the_protected_ones_count(tmp_path: Path) -> None:
     for age in range(5):
         release(tmp_path, f"r{age}", age)
-    assert names(prune.removable(tmp_path, 3, {"r4"})) == ["r2", "r3"]
-    assert names(prune.removable(tmp_path, 1, {"r3", "r4"})) == ["r0", "r1", "r2"]
-    assert names(prune.removable(tmp_path, 5, {"r0"})) == []
+    assert names(prune.removable(tmp_path, 3, {"r4"}, PARTS)) == ["r2", "r3"]
+    assert names(prune.removable(tmp_path, 1, {"r3", "r4"}, PARTS)) == ["r0", "r1", "r2"]
+    assert names(prune.removable(tmp_path, 5, {"r0"}, PARTS)) == []
 
 
 def test_what_a_killed_run_left_goes_unless_it_is_wanted(tmp_path: Path) -> None:
@@ -38,8 +40,20 @@ def test_what_a_killed_run_left_goes_unless_it_is_wanted(tmp_path: Path) -> None
     release(tmp_path, "half", 0, whole=False)
     release(tmp_path, ".half.work", 0, whole=False)
     (tmp_path / ".lock").touch()
-    assert names(prune.removable(tmp_path, 3, {"whole"})) == [".half.work", "half"]
-    assert names(prune.removable(tmp_path, 3, {"whole", "half"})) == [".half.work"]
+    assert names(prune.removable(tmp_path, 3, {"whole"}, PARTS)) == [".half.work", "half"]
+    assert names(prune.removable(tmp_path, 3, {"whole", "half"}, PARTS)) == [".half.work"]
+
+
+def test_what_this_host_could_not_go_back_to_goes_unless_it_is_in_use(tmp_path: Path) -> None:
+    release(tmp_path, "whole", 0)
+    release(tmp_path, "lacks-frontend", 0)
+    manifest.write(tmp_path / "lacks-frontend", {"python": "3.12.3"})  # as before there were parts
+    for name in ("whole", "newer"):
+        (tmp_path / name / "frontend").mkdir(parents=True)
+        manifest.write(tmp_path / name / "frontend", {"python": "3.12.3"})
+    parts = ["frontend", "worker"]
+    assert names(prune.removable(tmp_path, 3, set(), parts)) == ["lacks-frontend", "newer"]
+    assert names(prune.removable(tmp_path, 3, {"newer"}, parts)) == ["lacks-frontend"]
 
 
 def test_release_that_a_process_runs_from_stays(tmp_path: Path) -> None:
@@ -66,14 +80,14 @@ def test_release_that_a_process_runs_from_stays(tmp_path: Path) -> None:
         for process in running:
             assert process.stdout.readline() == "ready\n"
         assert prune.in_use(releases) == {"r1", "r2", "r3"}
-        assert prune.unused(releases, 1, {"r0"}) == []
+        assert prune.unused(releases, 1, {"r0"}, PARTS) == []
     finally:
         for process in running:
             process.kill()
             process.wait()
             process.stdin.close()
             process.stdout.close()
-    assert names(prune.unused(releases, 1, {"r0"})) == ["r1", "r2", "r3"]
+    assert names(prune.unused(releases, 1, {"r0"}, PARTS)) == ["r1", "r2", "r3"]
 
 
 def test_other_release_with_a_longer_name_is_not_meant(tmp_path: Path) -> None:
@@ -86,7 +100,6 @@ def test_other_release_with_a_longer_name_is_not_meant(tmp_path: Path) -> None:
 
 def test_removed_release_is_none_from_the_first_step_on(tmp_path: Path) -> None:
     path = release(tmp_path, "r", 0)
-    assert manifest.of(path)
     assert manifest.made_for(path / "worker", "3.12")
     assert not manifest.made_for(path / "worker", "3.1")
     assert not manifest.made_for(path / "frontend", "3.12")

@@ -29,6 +29,8 @@ def check(fleet: Fleet) -> Iterator[Problem]:
             yield from _patches(host, component)
         if "dynamo" in wanted and host.text("dynamo_rust_source") == "archive":
             yield from _rust(host)
+        if "dynamo" in wanted and host.sequence("dynamo_patches"):
+            yield from _patched_frontends(host)
         if "dynamo" not in wanted and host.sequence("dynamo_patches"):
             yield host.problem(
                 "dynamo_patches",
@@ -36,6 +38,18 @@ def check(fleet: Fleet) -> Iterator[Problem]:
                 "set dynamo_source: git and a release set that builds dynamo, or take them out",
                 warning=True,
             )
+
+
+def _patched_frontends(host: Host) -> Iterator[Problem]:
+    """The router is the frontend's: a patch of it is for nothing where only workers get it."""
+    release = host.mapping("dynamo_release_sets").get(host.text("dynamo_release_set") or "")
+    if isinstance(release, Mapping) and release.get("frontend") != release.get("dynamo"):
+        yield host.problem(
+            "dynamo_patches",
+            f"are applied to the workers only: frontends are Dynamo {release.get('frontend')}",
+            "for frontends too, use a release set whose frontend is of the version of dynamo",
+            warning=True,
+        )
 
 
 def _lists(host: Host) -> Iterator[Problem]:

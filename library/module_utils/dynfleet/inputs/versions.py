@@ -14,6 +14,7 @@ from ansible.module_utils.dynfleet.inputs.names import did_you_mean
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion
 
+PARTS = frozenset(("frontend", "worker"))
 _PYTHON = re.compile(r"3\.\d+")
 _ARCHIVE_VERSION = re.compile(r"v?(\d+\.\d+\.\d+)")
 
@@ -112,6 +113,14 @@ def _kinds(host: Host) -> Iterator[Problem]:
                     "put it into quotes",
                     value=value,
                 )
+        imports = release.get("imports")
+        if not isinstance(imports, Mapping) or set(imports) != PARTS:
+            yield host.problem(
+                f"dynamo_release_sets.{name}.imports",
+                "does not go by the parts of a release",
+                "write a list of modules for each: {frontend: [...], worker: [...]}",
+                value=imports if imports is not None else "",
+            )
         wrong = [item for item in listed(release, "pythons") if not is_python(item)]
         if wrong or not listed(release, "pythons"):
             yield host.problem(

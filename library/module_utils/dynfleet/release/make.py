@@ -80,9 +80,10 @@ def make(path: Path, source: Source, part: Part, timeout: int, handle: int) -> N
     timeout: seconds that each step may take. handle: a lock's, which the steps inherit.
     """
     shutil.rmtree(path, ignore_errors=True)
-    work = path.parent / f".{path.name}.work"
+    work = path.parents[1] / f".{path.parent.name}-{path.name}.work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    path.parent.mkdir(exist_ok=True)
     try:
         uv = str(unpack_uv(work, source))
         fetch(f"{source.url}/{part.lock}.txt", source.locks[part.lock], work / "lock.txt")

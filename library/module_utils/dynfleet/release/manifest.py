@@ -29,11 +29,6 @@ def made_for(path: Path, python: str) -> bool:
     return found is not None and str(found["python"]).startswith(f"{python}.")
 
 
-def of(release: Path) -> list[Path]:
-    """The manifests of a release's whole parts."""
-    return sorted(release.glob(f"*/{FILE}"))
-
-
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write it in one step, and to the disk."""
     temporary = path / f"{FILE}.new"

@@ -34,29 +34,37 @@ def _named(content: bytes, prefix: bytes) -> Iterator[str]:
         yield os.fsdecode(piece.split(b"/", 1)[0])
 
 
-def removable(releases: Path, keep: int, protected: Collection[str]) -> list[Path]:
-    """What may go: releases over the number to keep, the oldest, and what a killed run left.
+def removable(
+    releases: Path, keep: int, protected: Collection[str], parts: Collection[str]
+) -> list[Path]:
+    """What may go: releases over the number to keep, the oldest, and what this host could not go
+    back to: half-made ones, those that lack a part, those without parts.
 
-    protected: names that stay whatever their age; they count, so that fewer others stay.
+    protected: names that stay whatever their age; they count, so that fewer others stay. parts:
+    what this host needs of a release.
     """
+
+    def made(path: Path) -> float:
+        return max((path / part / manifest.FILE).stat().st_mtime for part in parts)
+
     found = [path for path in releases.iterdir() if path.is_dir() and path.name not in protected]
-    whole = [path for path in found if manifest.of(path)]
-    whole.sort(
-        key=lambda path: max(part.stat().st_mtime for part in manifest.of(path)), reverse=True
-    )
+    whole = [path for path in found if all(manifest.read(path / part) for part in parts)]
+    whole.sort(key=made, reverse=True)
     kept = whole[: max(keep - len(protected), 0)]
     return sorted(path for path in found if path not in kept)
 
 
-def unused(releases: Path, keep: int, protected: Collection[str]) -> list[Path]:
+def unused(
+    releases: Path, keep: int, protected: Collection[str], parts: Collection[str]
+) -> list[Path]:
     """The same, without what runs; processes are only looked at where there is something."""
-    if not releases.is_dir() or not removable(releases, keep, protected):
+    if not releases.is_dir() or not removable(releases, keep, protected, parts):
         return []
-    return removable(releases, keep, {*protected, *in_use(releases)})
+    return removable(releases, keep, {*protected, *in_use(releases)}, parts)
 
 
 def remove(path: Path) -> None:
     """Remove a release: it stops being one first, so that a killed run leaves no broken one."""
-    for part in manifest.of(path):
-        part.unlink(missing_ok=True)
+    for part in path.glob(f"*/{manifest.FILE}"):
+        part.unlink()
     shutil.rmtree(path)

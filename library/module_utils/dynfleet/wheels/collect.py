@@ -18,8 +18,8 @@ from ansible.module_utils.dynfleet.wheels import lock, names, origins, pip
 from ansible.module_utils.dynfleet.wheels.lock import Entry
 from ansible.module_utils.dynfleet.wheels.names import WheelError, WheelName
 
-# The part of a release that takes what was built.
-BUILT_FOR = "worker"
+# The part of a release that takes all that was built.
+WORKER = "worker"
 # Downloads at once: one large wheel does not hold up the small ones.
 AT_ONCE = 4
 
@@ -43,10 +43,18 @@ class Wanted:
         return [wheel for build in self.builds for wheel in build["wheels"]]
 
     def built_for(self, name: str) -> list[Mapping[str, Any]]:
-        """The built wheels that a lock takes."""
-        return self.built() if name.startswith(f"{BUILT_FOR}-") else []
+        """The built wheels that a lock takes: the workers' all of them, another one those of the
+        packages and versions that it pins (a patched Dynamo reaches frontends of its version)."""
+        if lock.part_of(name) == WORKER:
+            return self.built()
+        pinned = {(entry.name, entry.version) for entry in lock.parsed(self.locks[name])}
+        return [
+            wheel
+            for wheel in self.built()
+            if (names.normalised(wheel["name"]), wheel["version"]) in pinned
+        ]
 
-    def names(self) -> list[str]:
+    def lock_names(self) -> list[str]:
         """Names of the locks that every built wheel fits: another Python gets none."""
 
         def fits(name: str) -> bool:
@@ -54,9 +62,11 @@ class Wanted:
             return all(names.fits_python(wheel, lock.python_of(name)) for wheel in wheels)
 
         found = [name for name in self.locks if fits(name)]
-        if not any(name.startswith(f"{BUILT_FOR}-") for name in found) and self.built():
+        lacking = {lock.part_of(name) for name in self.locks} - {lock.part_of(n) for n in found}
+        if lacking:
+            part = min(lacking)
+            known = ", ".join(lock.python_of(n) for n in self.locks if lock.part_of(n) == part)
             files = ", ".join(wheel["file"] for wheel in self.built())
-            known = ", ".join(lock.python_of(n) for n in self.locks if n.startswith(BUILT_FOR))
             raise WheelError(
                 f"{files}: built for none of the release set's Pythons ({known}). "
                 "The builder has to run a distribution release that worker hosts run too"
@@ -71,7 +81,7 @@ class Wanted:
                 lock.parsed(self.locks[name]), [wheel["name"] for wheel in self.built_for(name)]
             )
             + installer
-            for name in self.names()
+            for name in self.lock_names()
         }
 
     def final_locks(self) -> dict[str, str]:
@@ -81,7 +91,7 @@ class Wanted:
                 self.locks[name],
                 [(w["name"], w["version"], w["sha256"]) for w in self.built_for(name)],
             )
-            for name in self.names()
+            for name in self.lock_names()
         }
 
 
@@ -167,7 +177,7 @@ class Collection:
                 self.look()
             if lacking := self.missing(name):
                 raise WheelError(
-                    f"the index has no file for Python {python} and glibc 2.{self.wanted.glibc} of "
+                    f"the index has no file for {name} (glibc 2.{self.wanted.glibc}) of "
                     f"{', '.join(map(str, lacking))}"
                 )
         return sorted(set(self.have) - before)
@@ -205,6 +215,8 @@ class Collection:
         """Copy the built wheels, each compared with the digest that its build names."""
         for wheel in self.wanted.built():
             target = self.directory / wheel["file"]
+            # It may be a link to another release's file.
+            target.unlink(missing_ok=True)
             shutil.copyfile(wheel["path"], target)
             sha256 = sha256_of(target)
             if sha256 != wheel["sha256"]:

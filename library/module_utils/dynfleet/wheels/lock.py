@@ -36,6 +36,11 @@ def python_of(name: str) -> str:
     return name.rpartition("-py")[2]
 
 
+def part_of(name: str) -> str:
+    """The part that a lock is for, by its name."""
+    return name.rpartition("-py")[0]
+
+
 def digest(text: str) -> str:
     """sha256 of a lock file's text."""
     return hashlib.sha256(text.encode()).hexdigest()
