@@ -4,8 +4,8 @@
     sudo --preserve-env .venv/bin/python benchmarks/deploy.py
 
 Makes fifteen lab hosts on this machine (a builder and fourteen bare ones) and takes them away
-again. Three of the bare hosts get the release by the playbook, which is all of `ansible-playbook`: its
-start, ssh, the installer, the environment, the wheels, the proof by import. Three get the same
+again. Three of the bare hosts get the release by the playbook, which is all of `ansible-playbook`:
+its start, ssh, the installer, the environment, the wheels, the proof by import. Three get the same
 wheels, from the same wheelhouse and with the same lock file, by the hand recipe's commands in a
 shell over ssh: `python3 -m venv` and `pip install` (the packages that these need are put there
 before the clock runs), and the same imports. They take turns. Then the other eight get the release
