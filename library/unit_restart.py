@@ -126,7 +126,8 @@ def came_back(name: str, seconds: float) -> bool:
     """Whether a unit whose start failed is active after one more, which systemd makes by itself.
 
     A NATS server that comes back in the moment in which its cluster chooses another leader may
-    never catch up with it ("not current with the meta leader", seen on 2.10.27); its next start does.
+    never catch up with it ("not current with the meta leader", seen on 2.10.27); the next start
+    does.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
