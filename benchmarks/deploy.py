@@ -61,7 +61,7 @@ def ssh(host: int, command: str) -> float:
         [
             *("ssh", "-i", str(STATE / "ssh/id_ed25519"), "-o", "BatchMode=yes"),
             *("-o", f"UserKnownHostsFile={STATE / 'ssh/known_hosts'}", "-o", "IdentitiesOnly=yes"),
-            *(f"root@10.85.0.{20 + host}", command),
+            *(f"root@10.87.0.{20 + host}", command),
         ],
         capture_output=True,
         text=True,
@@ -95,7 +95,7 @@ def by_hand(host: int, url: str) -> float:
         "set -e; python3 -m venv /opt/recipe; . /opt/recipe/bin/activate; "
         'python3 -c "import urllib.request as u; '
         f"u.urlretrieve('{url}worker-py3.11.txt', '/root/l')\"; "
-        f"pip install --quiet --require-hashes --no-deps --no-index --trusted-host 10.85.0.11 "
+        f"pip install --quiet --require-hashes --no-deps --no-index --trusted-host 10.87.0.11 "
         f"--find-links {url} --requirement /root/l; python -c '{IMPORTS}'",
     )
 
@@ -108,7 +108,7 @@ def main() -> int:
     try:
         play("playbooks/lab_up.yml")
         play("benchmarks/deploy/builder.yml")
-        url = f"http://10.85.0.11:8080/{release_id()}/"
+        url = f"http://10.87.0.11:8080/{release_id()}/"
         for host in BY_HAND:
             ssh(host, "apt-get -qq install --no-install-recommends python3-venv >/dev/null")
         hand, ours = [], []
