@@ -36,9 +36,8 @@ BIN = Path(sys.executable).parent
 IMPORTS = "import dynamo.mocker.main"
 
 
-def play(playbook: str, *options: str) -> float:
-    """Run a playbook; its wall time in seconds."""
-    argv = [str(BIN / "ansible-playbook"), "-i", str(INVENTORY), playbook, *options]
+def timed(argv: list[str]) -> float:
+    """Run a command in the project's directory; its wall time in seconds."""
     begun = time.monotonic()
     done = subprocess.run(
         argv,
@@ -50,27 +49,29 @@ def play(playbook: str, *options: str) -> float:
         check=False,
     )
     if done.returncode != 0:
-        raise SystemExit(f"{' '.join(argv)} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+        raise SystemExit(f"{' '.join(argv)} failed:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
     return time.monotonic() - begun
+
+
+def play(playbook: str, *options: str) -> float:
+    """Run a playbook; its wall time in seconds."""
+    return timed([str(BIN / "ansible-playbook"), "-i", str(INVENTORY), playbook, *options])
 
 
 def ssh(host: int, command: str) -> float:
     """Run a shell command on a bare host; its wall time in seconds."""
-    begun = time.monotonic()
-    done = subprocess.run(
-        [
-            *("ssh", "-i", str(STATE / "ssh/id_ed25519"), "-o", "BatchMode=yes"),
-            *("-o", f"UserKnownHostsFile={STATE / 'ssh/known_hosts'}", "-o", "IdentitiesOnly=yes"),
-            *(f"root@10.87.0.{20 + host}", command),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
+    options = (
+        "BatchMode=yes",
+        f"UserKnownHostsFile={STATE / 'ssh/known_hosts'}",
+        "IdentitiesOnly=yes",
     )
-    if done.returncode != 0:
-        raise SystemExit(f"on host{host}: {command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return time.monotonic() - begun
+    return timed(
+        [
+            *("ssh", "-i", str(STATE / "ssh/id_ed25519")),
+            *(part for option in options for part in ("-o", option)),
+            *(f"root@10.87.0.{20 + host}", command),
+        ]
+    )
 
 
 def release_id() -> str:

@@ -72,7 +72,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.bundle import unpack
 from ansible.module_utils.dynfleet.bundle.manifest import BundleError
-from ansible.module_utils.dynfleet.exclusive import BusyError, exclusive
+from ansible.module_utils.dynfleet.lock import LockError, locked
 from ansible.module_utils.dynfleet.wheels import house
 
 
@@ -97,11 +97,11 @@ def main() -> None:
     # Whatever root's umask: the web server's user has to read what is made here.
     os.umask(0o022)
     try:
-        with exclusive(root / house.LOCK, params["timeout"]):
+        with locked(root / house.LOCK, params["timeout"]):
             unpack.unpack(Path(params["path"]), root)
             pruned = unpack.prune(root, params["id"])
             pruned += house.prune(root, params["release"], params["keep"])
-    except (BundleError, BusyError, OSError) as error:
+    except (BundleError, LockError, OSError) as error:
         module.fail_json(msg=f"bundle {params['id']}: {error}")
     module.exit_json(changed=True, missing=True, pruned=pruned)
 

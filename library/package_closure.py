@@ -66,7 +66,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.bundle.repository import KEY, Repository, RepositoryError
-from ansible.module_utils.dynfleet.exclusive import BusyError, exclusive
+from ansible.module_utils.dynfleet.lock import LockError, locked
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def main() -> None:
     os.umask(0o022)
     repository = Repository(path, params["timeout"])
     try:
-        with exclusive(path.parent / f".{path.name}.lock", params["timeout"]):
+        with locked(path.parent / f".{path.name}.lock", params["timeout"]):
             path.mkdir(exist_ok=True)
             wanted = repository.wanted(params["packages"])
             missing = repository.missing(wanted)
@@ -94,7 +94,7 @@ def main() -> None:
             if not module.check_mode:
                 repository.load(params["packages"], wanted)
                 signed = repository.sign(wanted)
-    except (RepositoryError, BusyError, OSError) as error:
+    except (RepositoryError, LockError, OSError) as error:
         module.fail_json(msg=f"{', '.join(params['packages'])}: {error}")
     key = {} if module.check_mode else {"key": (path / KEY).read_text()}
     module.exit_json(

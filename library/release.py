@@ -122,7 +122,7 @@ import sys
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.exclusive import BusyError, exclusive
+from ansible.module_utils.dynfleet.lock import LockError, locked
 from ansible.module_utils.dynfleet.release import links, manifest, prune
 from ansible.module_utils.dynfleet.release.make import Part, ReleaseError, Source, make
 from ansible.module_utils.dynfleet.wheels import lock
@@ -171,7 +171,7 @@ def install(module: AnsibleModule, path: Path) -> None:
         uv_wheel=params["uv_wheel"],
         uv_sha256=params["uv_sha256"],
     )
-    with exclusive(path.parent / ".lock", params["timeout"]) as handle:
+    with locked(path.parent / ".lock", params["timeout"]) as handle:
         for name, imports in params["parts"].items():
             if not manifest.made_for(path / name, PYTHON):
                 part = Part(name, lock.name_of(name, PYTHON), imports)
@@ -180,7 +180,7 @@ def install(module: AnsibleModule, path: Path) -> None:
 
 def remove(module: AnsibleModule, releases: Path, old: list[Path]) -> None:
     """Remove old releases; none while another run installs one."""
-    with exclusive(releases / ".lock", module.params["timeout"]):
+    with locked(releases / ".lock", module.params["timeout"]):
         for path in old:
             prune.remove(path)
 
@@ -252,7 +252,7 @@ def main() -> None:
         )
         if old and not module.check_mode:
             remove(module, releases, old)
-    except (ReleaseError, BusyError, OSError) as error:
+    except (ReleaseError, LockError, OSError) as error:
         module.fail_json(msg=f"release {params['id']}: {error}")
     module.exit_json(
         changed=bool(missing) or switch or bool(old),

@@ -224,6 +224,7 @@ from ansible.module_utils.dynfleet.build import git, python
 from ansible.module_utils.dynfleet.build.errors import BuildError
 from ansible.module_utils.dynfleet.build.inputs import Archive, Inputs, Patch, Step
 from ansible.module_utils.dynfleet.build.make import Build
+from ansible.module_utils.dynfleet.lock import LockError
 
 NAMED = {"name": {"type": "str", "required": True}}
 ARGUMENTS: dict[str, Any] = {
@@ -340,7 +341,7 @@ def main() -> None:
         build = plan(module.params)
         pending = build.pending()
         done = [] if module.check_mode or not pending else build.run(module.params["through"])
-    except BuildError as error:
+    except (BuildError, LockError) as error:
         module.fail_json(msg=f"{component}: {error}")
     module.exit_json(
         changed=bool(done or (module.check_mode and pending)),

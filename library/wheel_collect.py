@@ -124,7 +124,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.exclusive import BusyError, exclusive
+from ansible.module_utils.dynfleet.lock import LockError, locked
 from ansible.module_utils.dynfleet.wheels import house
 from ansible.module_utils.dynfleet.wheels.collect import Wanted
 from ansible.module_utils.dynfleet.wheels.names import WheelError
@@ -179,12 +179,12 @@ def main() -> None:
     # Whatever root's umask: the web server's user has to read what is made here.
     os.umask(0o022)
     try:
-        with exclusive(root / house.LOCK, params["timeout"]) as lock:
+        with locked(root / house.LOCK, params["timeout"]) as lock:
             if house.is_whole(whole):
                 module.exit_json(changed=False)
             result = house.collect(wanted_of(params), root, params["timeout"], lock)
             pruned = house.prune(root, params["release"], params["keep"])
-    except (WheelError, BusyError, OSError) as error:
+    except (WheelError, LockError, OSError) as error:
         module.fail_json(msg=f"release {params['release']}: {error}")
     module.exit_json(changed=True, pruned=pruned, **result)
 

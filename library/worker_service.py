@@ -152,41 +152,17 @@ during:
 """
 
 import dataclasses
-import fcntl
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import files
 from ansible.module_utils.dynfleet.day2 import figures, lock, marks, routing
 from ansible.module_utils.dynfleet.day2.turn import Failed, Turn
 from ansible.module_utils.dynfleet.day2.workers import Worker, read_plan
 from ansible.module_utils.dynfleet.etcd import EtcdError
+from ansible.module_utils.dynfleet.lock import LockError, locked
 
 CHANGING = ("drain", "uncordon", "start", "restart")
-
-
-@contextmanager
-def alone(seconds: float) -> Iterator[None]:
-    """Wait for a module that outlived its controller. Raises Failed after `seconds`."""
-    path = Path(marks.LOCK)
-    files.make_parents(path)
-    deadline = time.monotonic() + seconds
-    with path.open("w") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Failed(
-                        f"another run has worked on this host for {seconds:.0f} s ({path})"
-                    ) from None
-                time.sleep(0.5)
-        yield
 
 
 def within_budget(params: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +178,7 @@ def within_budget(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """The module's result. Raises Failed, EtcdError, lock.Stopped and ValueError."""
+    """The module's result. Raises Failed, EtcdError, LockError, lock.Stopped and ValueError."""
     params: dict[str, Any] = module.params
     plan = read_plan(params["plan"])
     planned = {int(entry["index"]): entry for entry in plan["workers"]}
@@ -216,7 +192,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             turn.reports[index].action = action
         changed = any(report.action in CHANGING for report in turn.reports.values())
     else:
-        with alone(params["stop_seconds"] + params["start_seconds"]):
+        # A module that outlived its controller is waited for.
+        with locked(Path(marks.LOCK), params["stop_seconds"] + params["start_seconds"]):
             turn.run()
         idle = ("none", "left drained", "waited for")
         changed = any(report.action not in idle for report in turn.reports.values())
@@ -263,7 +240,7 @@ def main() -> None:
     params = module.params
     try:
         result = run(module)
-    except (Failed, EtcdError, lock.Stopped, ValueError) as error:
+    except (Failed, EtcdError, LockError, lock.Stopped, ValueError) as error:
         if params["run"] is not None and not module.check_mode:
             lock.try_end(params["etcd"], params["run"], f"{params['address']}: {error}")
         module.fail_json(msg=str(error))

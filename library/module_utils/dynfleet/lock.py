@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ansible.module_utils.dynfleet.files import make_parents
+
 
 class LockError(Exception):
     """Another process has held the lock for too long."""
@@ -16,13 +18,19 @@ class LockError(Exception):
 
 @contextmanager
 def locked(path: Path, timeout: float) -> Iterator[int]:
-    """Hold a lock file; waits up to timeout seconds. Yields the open handle."""
+    """Hold a lock file for the duration of a block; it goes with the process.
+
+    timeout: seconds to wait for another holder. Raises LockError after that. The handle that the
+    block gets is for its child processes to inherit: those of a run that was killed are then waited
+    for, not disturbed.
+    """
+    make_parents(path)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + timeout
         while not _try(handle):
             if time.monotonic() > deadline:
-                raise LockError(f"another run has held {path} for {timeout:.0f} s")
+                raise LockError(f"another run has held {path} for {timeout:.0f} s; see fuser -v")
             time.sleep(0.5)
         yield handle
     finally:

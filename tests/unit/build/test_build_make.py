@@ -17,6 +17,7 @@ import pytest
 from ansible.module_utils.dynfleet.build.command import CommandFailed, environment
 from ansible.module_utils.dynfleet.build.errors import BuildError
 from ansible.module_utils.dynfleet.build.inputs import Archive, Inputs, Patch, Step
+from ansible.module_utils.dynfleet.lock import LockError
 from build_cases import MAKE_WHEEL, build, commit, inputs, repository, runner
 
 PATCH = "--- a/text\n+++ b/text\n@@ -1 +1 @@\n-one\n+mended\n"
@@ -187,7 +188,7 @@ def test_two_runs_wait_for_each_other(tmp_path: Path, what: Inputs) -> None:
     root.mkdir()
     with (root / ".example.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(BuildError, match=r"another run has held .*example.lock for 0 s"):
+        with pytest.raises(LockError, match=r"another run has held .*example.lock for 0 s"):
             build(root, what, timeout=0.1).run("")
     assert build(root, what).run("") == ALL
 

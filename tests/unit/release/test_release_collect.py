@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dynfleet.exclusive import exclusive
+from ansible.module_utils.dynfleet.lock import locked
 from ansible.module_utils.dynfleet.wheels import house, origins
 from ansible.module_utils.dynfleet.wheels.collect import Wanted
 from ansible.module_utils.dynfleet.wheels.names import WheelError
@@ -60,7 +60,7 @@ def built(place: Path, name: str, version: str = "2.0", tag: str = "py3-none-any
 
 def collect(what: Wanted, root: Path) -> dict[str, list[str]]:
     """As the module does it."""
-    with exclusive(root / house.LOCK, 60) as lock:
+    with locked(root / house.LOCK, 60) as lock:
         return house.collect(what, root, 60, lock)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,28 +23,7 @@ from ansible.module_utils.dynfleet.build.command import (
 from ansible.module_utils.dynfleet.build.errors import BuildError
 from ansible.module_utils.dynfleet.build.inputs import LAST, Inputs, Step, fill, sha256
 from ansible.module_utils.dynfleet.download import DownloadError, download
-
-
-@contextmanager
-def locked(path: Path, timeout: float) -> Iterator[int]:
-    """Hold a lock file. The handle is for commands: they hold the lock as long as they run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + timeout
-    try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise BuildError(
-                        f"another run has held {path} for {timeout:.0f} s (fuser -v {path})"
-                    ) from None
-                time.sleep(1)
-        yield handle
-    finally:
-        os.close(handle)
+from ansible.module_utils.dynfleet.lock import locked
 
 
 @dataclass
