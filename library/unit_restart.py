@@ -97,12 +97,7 @@ class Failed(Exception):
 
 def wanted(params: dict[str, Any], unit: Unit) -> bool:
     """Whether the unit has to be restarted."""
-    record = marks.read(marks.rolled(unit.name)) or {}
-    done = (
-        params["run"] is not None
-        and record.get("run") == params["run"]
-        and record.get("replaced") != unit.invocation
-    )
+    done = marks.restarted_by(params["run"], unit.name, unit.invocation)
     return unit.differs or (params["force"] and not done)
 
 

@@ -45,6 +45,12 @@ def read(path: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
+def restarted_by(run: str | None, unit: str, invocation: str) -> bool:
+    """Whether this roll has already restarted a unit: what runs is not what the roll replaced."""
+    record = read(rolled(unit)) or {}
+    return run is not None and record.get("run") == run and record.get("replaced") != invocation
+
+
 def write(path: str, mark: dict[str, Any]) -> None:
     """Write a mark, in one step."""
     content = json.dumps(mark, indent=1) + "\n"

@@ -80,12 +80,7 @@ class Turn:
 
     def restarts(self, worker: Worker) -> bool:
         """Whether a worker has to be restarted in this run."""
-        record = marks.read(marks.rolled(worker.name)) or {}
-        done = (
-            self.params["run"] is not None
-            and record.get("run") == self.params["run"]
-            and record.get("replaced") != worker.invocation
-        )
+        done = marks.restarted_by(self.params["run"], worker.name, worker.invocation)
         return worker.differs or (self.params["force"] and not done)
 
     def plan(self) -> dict[int, str]:
