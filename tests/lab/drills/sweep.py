@@ -1,10 +1,11 @@
 """The sweep: ansible-playbook killed at one point after another of a roll, and run again.
 
-A point is a line of the roll's output; which ones are taken is drawn by a seed. Killed are the
-whole process group and the ssh connections of this lab, with SIGKILL; what runs on the hosts goes
+A point is a line of the output of a roll that has its lock; which ones are taken is drawn by a
+seed. Killed are the whole process group and the ssh connections of this lab, with SIGKILL; what runs on the hosts goes
 on, as it would after a controller's power failed. After the second run every worker of the roll has
 been restarted once, over both runs together, nothing is cordoned, and the fleet is whole. A roll
-that had given its lock back when it was killed was over: the second one is a roll of its own.
+that had given its lock back when it was killed was over, which a kill at one of the last lines can
+come too late for: the second one is a roll of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from drills import PROJECT
 from drills.fleet import DrillError, Fleet
 
 PLAYBOOK = "playbooks/rolling_restart.yml"
+UNLOCK = "TASK [Give the lock back]"
 
 
 def roll(workers: str) -> tuple[str, ...]:
@@ -90,13 +92,13 @@ def start(fleet: Fleet, options: tuple[str, ...]) -> subprocess.Popen[str]:
 
 
 def lines_of_a_roll(fleet: Fleet, options: tuple[str, ...]) -> int:
-    """How many lines a roll prints that is not disturbed."""
+    """How many lines a roll that is not disturbed prints before it gives its lock back."""
     process = start(fleet, options)
     assert process.stdout
     lines = process.stdout.read().splitlines()
     if process.wait() != 0:
         raise DrillError("a roll that is not disturbed fails:\n" + "\n".join(lines[-40:]))
-    return len(lines)
+    return next(number for number, text in enumerate(lines) if text.startswith(UNLOCK))
 
 
 def kill_at(fleet: Fleet, options: tuple[str, ...], point: Point, delay: float) -> None:
