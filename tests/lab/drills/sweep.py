@@ -1,7 +1,8 @@
 """The sweep: ansible-playbook killed at one point after another of a roll, and run again.
 
-A point is a line of the output of a roll that has its lock; which ones are taken is drawn by a
-seed. Killed are the whole process group and the ssh connections of this lab, with SIGKILL; what runs on the hosts goes
+A point is a line of the output of a roll that has its lock, and a moment before the next line:
+within a second, or anywhere in a task that takes longer. Which ones are taken is drawn by a seed.
+Killed are the whole process group and the ssh connections of this lab, with SIGKILL; what runs on the hosts goes
 on, as it would after a controller's power failed. After the second run every worker of the roll has
 been restarted once, over both runs together, nothing is cordoned, and the fleet is whole. A roll
 that had given its lock back when it was killed was over, which a kill at one of the last lines can
@@ -22,6 +23,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from ansible.module_utils.dynfleet.day2.lock import KEY as LOCK
@@ -91,18 +93,22 @@ def start(fleet: Fleet, options: tuple[str, ...]) -> subprocess.Popen[str]:
     )
 
 
-def lines_of_a_roll(fleet: Fleet, options: tuple[str, ...]) -> int:
-    """How many lines a roll that is not disturbed prints before it gives its lock back."""
+def pauses_of_a_roll(fleet: Fleet, options: tuple[str, ...]) -> list[float]:
+    """Seconds after each line that a roll prints before it gives its lock back, not disturbed."""
     process = start(fleet, options)
     assert process.stdout
-    lines = process.stdout.read().splitlines()
+    lines, times = [], []
+    for text in process.stdout:
+        lines.append(text)
+        times.append(time.monotonic())
     if process.wait() != 0:
-        raise DrillError("a roll that is not disturbed fails:\n" + "\n".join(lines[-40:]))
-    return next(number for number, text in enumerate(lines) if text.startswith(UNLOCK))
+        raise DrillError("a roll that is not disturbed fails:\n" + "".join(lines[-40:]))
+    end = next(number for number, text in enumerate(lines) if text.startswith(UNLOCK))
+    return [after - before for before, after in pairwise(times[: end + 1])]
 
 
 def kill_at(fleet: Fleet, options: tuple[str, ...], point: Point, delay: float) -> None:
-    """Run a roll to a line, and kill all of it a moment later."""
+    """Run a roll to a line, and kill all of it so many seconds later."""
     begun = time.monotonic()
     process = start(fleet, options)
     assert process.stdout
@@ -197,14 +203,15 @@ def sweep(
     """Kill at so many points, and print each as it was."""
     fleet.count_workers()
     fleet.wait_healthy(60)
-    total = lines_of_a_roll(fleet, roll(workers))
+    pauses = pauses_of_a_roll(fleet, roll(workers))
+    total = len(pauses)
     dice = random.Random(seed)  # noqa: S311
     chosen = list(lines) or sorted(dice.sample(range(1, total + 1), min(points, total)))
     print(f"seed {seed}, {len(chosen)} of {total} lines\n{HEADER}", flush=True)
     seen = []
     for number in chosen:
         point = Point(number, total)
-        sweep_one(fleet, workers, point, dice.random())
+        sweep_one(fleet, workers, point, dice.random() * max(1.0, pauses[number - 1]))
         print(line(point), flush=True)
         seen.append(point)
         if point.error:
