@@ -2,11 +2,11 @@
 
 A point is a line of the output of a roll that has its lock, and a moment before the next line:
 within a second, or anywhere in a task that takes longer. Which ones are taken is drawn by a seed.
-Killed are the whole process group and the ssh connections of this lab, with SIGKILL; what runs on the hosts goes
-on, as it would after a controller's power failed. After the second run every worker of the roll has
-been restarted once, over both runs together, nothing is cordoned, and the fleet is whole. A roll
-that had given its lock back when it was killed was over, which a kill at one of the last lines can
-come too late for: the second one is a roll of its own.
+Killed are the whole process group and the ssh connections of this lab, with SIGKILL; what runs on
+the hosts goes on, as it would after a controller's power failed. After the second run every worker
+of the roll has been restarted once, over both runs together, nothing is cordoned, and the fleet is
+whole. A roll that had given its lock back when it was killed was over, which a kill at one of the
+last lines can come too late for: the second one is a roll of its own.
 """
 
 from __future__ import annotations
