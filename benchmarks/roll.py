@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
 SUBNET = "10.86.0"
 MODEL = {"path": "/srv/models/lab", "source": str(PROJECT / "roles/lab/files/model")}
 WHEELS = {"path": "/srv/dynamo/wheelhouse", "source": "/var/cache/dynamo-lab/wheelhouse"}
@@ -82,7 +83,7 @@ def play(place: Path, playbook: str, *options: str) -> float:
     """Run a playbook; its seconds."""
     started = time.monotonic()
     done = subprocess.run(
-        ["ansible-playbook", "--inventory", str(place), *options, playbook],
+        [str(BIN / "ansible-playbook"), "--inventory", str(place), *options, playbook],
         cwd=PROJECT,
         env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
         stdout=subprocess.PIPE,
