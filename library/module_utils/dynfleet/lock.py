@@ -30,7 +30,9 @@ def locked(path: Path, timeout: float) -> Iterator[int]:
         deadline = time.monotonic() + timeout
         while not _try(handle):
             if time.monotonic() > deadline:
-                raise LockError(f"another run has held {path} for {timeout:.0f} s; see fuser -v")
+                raise LockError(
+                    f"another run has held {path} for {timeout:.0f} s (fuser -v {path})"
+                )
             time.sleep(0.5)
         yield handle
     finally:

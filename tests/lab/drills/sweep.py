@@ -103,7 +103,9 @@ def pauses_of_a_roll(fleet: Fleet, options: tuple[str, ...]) -> list[float]:
         times.append(time.monotonic())
     if process.wait() != 0:
         raise DrillError("a roll that is not disturbed fails:\n" + "".join(lines[-40:]))
-    end = next(number for number, text in enumerate(lines) if text.startswith(UNLOCK))
+    end = next((number for number, text in enumerate(lines) if text.startswith(UNLOCK)), None)
+    if end is None:
+        raise DrillError(f"a roll does not print {UNLOCK}:\n" + "".join(lines[-40:]))
     return [after - before for before, after in pairwise(times[: end + 1])]
 
 
@@ -205,6 +207,8 @@ def sweep(
     fleet.wait_healthy(60)
     pauses = pauses_of_a_roll(fleet, roll(workers))
     total = len(pauses)
+    if beyond := [number for number in lines if not 0 < number <= total]:
+        raise DrillError(f"--lines {beyond}: a roll has lines 1 to {total} while it has its lock")
     dice = random.Random(seed)  # noqa: S311
     chosen = list(lines) or sorted(dice.sample(range(1, total + 1), min(points, total)))
     print(f"seed {seed}, {len(chosen)} of {total} lines\n{HEADER}", flush=True)
