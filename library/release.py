@@ -9,7 +9,8 @@ short_description: Install a release from a wheelhouse and make it current
 description:
   - Makes in C(ROOT/releases/ID) a directory for each of the O(parts), a virtual environment for the
     Python that this module runs with, from the wheels of a lock file, and points C(ROOT/current) at
-    the release; C(ROOT/previous) then points at what was current before.
+    the release. C(ROOT/good) and C(ROOT/previous), which a roll-back goes by, are those of
+    M(release_good).
   - Everything fetched is checked against a digest given here or in the lock file. Nothing is
     compiled and no package index is asked.
   - A part counts as made only when its C(manifest.json) is there, which is written last, after
@@ -65,9 +66,9 @@ options:
     type: dict
     required: true
   keep:
-    description: Releases that stay on the host, the newest ones. The current one, the one before
-      it, O(id), and those that a running process was started from stay whatever their number.
-      0 removes none.
+    description: Releases that stay on the host, the newest ones. The current one, those that a
+      roll-back may go to, O(id), and those that a running process was started from stay whatever
+      their number. 0 removes none.
     type: int
     default: 0
   timeout:
@@ -237,14 +238,13 @@ def main() -> None:
             msg=f"{', '.join(map(str, missing))} is not whole for Python {PYTHON}: the release is "
             "not switched to. Install it first (site.yml)"
         )
-    # After a switch, the one that was before the current one is not the previous one any more.
-    before = "" if switch else links.target(root / "previous")
-    protected = {params["id"], *(Path(link).name for link in (previous, before) if link)}
+    linked = (links.target(root / name) for name in links.NAMES)
+    protected = {params["id"], *(Path(link).name for link in linked if link)}
     try:
         if missing and not module.check_mode:
             install(module, path)
         if switch and not module.check_mode:
-            links.switch(root, path)
+            links.switch(root, path, prune.in_use(releases))
         old = (
             prune.unused(releases, params["keep"], protected, params["parts"])
             if params["keep"]

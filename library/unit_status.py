@@ -86,6 +86,10 @@ serving:
   description: Workers in service, fleet-wide, by discovery; null where etcd does not answer.
   type: int
   returned: always
+releases:
+  description: Ids of the releases that current, good and previous are; empty where there is none.
+  type: dict
+  returned: always
 trouble:
   description: What could not be read, for example a missing plan.
   type: list
@@ -94,6 +98,7 @@ trouble:
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -108,7 +113,9 @@ from ansible.module_utils.dynfleet.day2.workers import (
     variable,
 )
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError, Item
+from ansible.module_utils.dynfleet.release import links
 
+ROOT = Path("/opt/dynamo")
 PUBLIC = ("by", "who", "since", "why", "run")
 
 
@@ -203,6 +210,7 @@ def main() -> None:
         changed=False,
         units=[describe(unit) for unit in units if unit.state.get("LoadState") == "loaded"] + rows,
         serving=serving,
+        releases={name: Path(links.target(ROOT / name)).name for name in links.NAMES},
         trouble=trouble,
     )
 

@@ -1,4 +1,4 @@
-"""Releases on a host: which may go, what is in use, and the links."""
+"""Releases on a host: which may go, and what is in use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible.module_utils.dynfleet.release import links, manifest, prune
+from ansible.module_utils.dynfleet.release import manifest, prune
 
 PARTS = ["worker"]
 
@@ -111,11 +111,3 @@ def test_damaged_manifest_is_none(tmp_path: Path) -> None:
     path = release(tmp_path, "r", 0) / "worker"
     (path / "manifest.json").write_text(json.dumps({"python": "3.12.3"})[:-3])
     assert manifest.read(path) is None
-
-
-def test_switch_notes_the_one_before(tmp_path: Path) -> None:
-    links.switch(tmp_path, Path("/opt/a"))
-    assert links.target(tmp_path / "previous") == ""
-    links.switch(tmp_path, Path("/opt/b"))
-    assert links.target(tmp_path / "current") == "/opt/b"
-    assert links.target(tmp_path / "previous") == "/opt/a"

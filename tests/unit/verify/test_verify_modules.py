@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,38 @@ def test_commands_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit_probe, "COMMAND_SECONDS", 0.1)
     assert unit_probe.run("sleep", "5") == "no answer within 0 s: sleep 5"
     assert unit_probe.run("false") == ""
+
+
+class Stalling(BaseHTTPRequestHandler):
+    """A member of etcd whose disk stalls for a moment: 503, then 200."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet."""
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        sick = self.server.asked <= self.server.sick
+        body = b'{"health":"false"}' if sick else b'{"health":"true"}'
+        self.send_response(503 if sick else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize(("sick", "ok"), [(0, True), (2, True), (1000, False)])
+def test_only_what_stays_sick_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, sick: int, ok: bool
+) -> None:
+    monkeypatch.setattr(unit_probe, "PATIENCE_SECONDS", 2.0)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stalling)
+    server.asked, server.sick = 0, sick
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    unit: dict[str, Any] = {"active": "active"}
+    unit_probe.add_health(unit, f"http://127.0.0.1:{server.server_port}", {"health": "true"})
+    server.shutdown()
+    server.server_close()
+    assert unit["health"]["ok"] is ok
+    assert ("503" in unit["health"]["seen"]) is not ok
 
 
 def test_service_probe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,9 @@ def make(path: Path, source: Source, part: Part, timeout: int, handle: int) -> N
         loaded = "; ".join(f"import {name}" for name in part.imports)
         run([interpreter, "-c", loaded], {**env, "HF_HUB_OFFLINE": "1"}, timeout, handle)
         shutil.copy(work / "lock.txt", path / "lock.txt")
+        # On the disk before the manifest calls it whole: a power cut must not leave a broken one.
+        # It also keeps the write-back of gigabytes from stalling etcd later, during a roll.
+        run(["sync", "--file-system", str(path)], env, timeout, handle)
         record = json.loads((work / origins.FILE).read_text())
         manifest.write(path, described(record, source, part, (path / "lock.txt").read_text()))
     finally:
