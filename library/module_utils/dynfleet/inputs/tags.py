@@ -1,0 +1,47 @@
+"""What ``--tags`` and ``--skip-tags`` may select: whole parts of a deploy, never half of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+# Tag: what a run with it does, besides the checks of the inventory, which always run. The plays of
+# playbooks/deploy.yml and rolling_restart.yml carry them.
+DEPLOY: Mapping[str, str] = {
+    "preflight": "look at the inventory and the hosts, change nothing",
+    "host": "the service user, helpers and the target",
+    "etcd": "etcd members, and their rolling restart",
+    "nats": "NATS servers, and their rolling restart",
+    "wheelhouse": "collect and serve the release on the builder",
+    "release": "collect the release and install it beside the running one; restarts nothing",
+    "model": "bring the model to the worker hosts; restarts nothing",
+    "frontend": "release and frontends, and their rolling restart",
+    "worker": "all that a worker needs (plan, release, engine, model), and the rolling restart",
+    "roll": "only the rolling restart of what differs from the desired configuration",
+}
+# A play of several parts has the tags of them all: leaving out one part would leave out the play.
+SKIPPABLE = frozenset(("roll", "model"))
+WHOLE = frozenset(("all", "always"))
+
+
+def problems(run: Sequence[str], skip: Sequence[str], known: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the tags of a run.
+
+    run, skip: values of --tags and --skip-tags. known: the playbook's tags; empty where it runs
+    as a whole.
+    """
+    unknown = sorted(set(run) - set(known) - WHOLE)
+    if unknown and not known:
+        yield (
+            f"--tags {','.join(unknown)}: this playbook runs as a whole or not at all. Run it "
+            "without --tags"
+        )
+    elif unknown:
+        choice = "; ".join(f"{tag}: {does}" for tag, does in known.items())
+        yield f"--tags {','.join(unknown)} selects nothing here. Tags are: {choice}"
+    barred = sorted(set(skip) - (SKIPPABLE & set(known)))
+    if barred:
+        allowed = " and ".join(sorted(SKIPPABLE & set(known))) or "nothing"
+        yield (
+            f"--skip-tags {','.join(barred)} would leave out half of other parts; {allowed} can be "
+            "skipped. Choose what runs with --tags"
+        )
