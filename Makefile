@@ -70,7 +70,8 @@ DRILLS := tests/lab/drills/inventory
 drills: root .venv/tested ## Faults, rolls and killed rolls on a lab under load, and what they cost
 	@ansible-playbook -i $(DRILLS) playbooks/lab_up.yml
 	@ansible-playbook -i $(DRILLS) site.yml
-	@status=0; (cd tests/lab && python -m drills && python -m drills.sweep --points 20) || status=1; \
+	@status=0; (cd tests/lab && python -m drills && python -m drills.sweep --points 20 \
+	  && python -m drills.sweep --points 20 --victim modules) || status=1; \
 	ansible-playbook -i $(DRILLS) playbooks/lab_down.yml; exit $$status
 
 .PHONY: locks

@@ -94,13 +94,18 @@ class Fleet:
         """The command that runs a playbook here."""
         return ["ansible-playbook", "--inventory", str(self.inventory), *options, playbook]
 
+    def environment(self) -> dict[str, str]:
+        """The environment of a playbook's run: this project's configuration, output as it comes."""
+        config = str(PROJECT / "ansible.cfg")
+        return {**os.environ, "ANSIBLE_CONFIG": config, "PYTHONUNBUFFERED": "1"}
+
     def play(self, playbook: str, *options: str, timeout: float = 1200) -> Played:
         """Run a playbook to its end."""
         start = time.monotonic()
         done = subprocess.run(
             self.command(playbook, *options),
             cwd=PROJECT,
-            env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

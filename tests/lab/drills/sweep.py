@@ -1,12 +1,18 @@
-"""The sweep: ansible-playbook killed at one point after another of a roll, and run again.
+"""The sweep: a roll killed at one point after another, and run again.
 
 A point is a line of the output of a roll that has its lock, and a moment before the next line:
 within a second, or anywhere in a task that takes longer. Which ones are taken is drawn by a seed.
-Killed are the whole process group and the ssh connections of this lab, with SIGKILL; what runs on
-the hosts goes on, as it would after a controller's power failed. After the second run every worker
-of the roll has been restarted once, over both runs together, nothing is cordoned, and the fleet is
-whole. A roll that had given its lock back when it was killed was over, which a kill at one of the
-last lines can come too late for: the second one is a roll of its own.
+Killed is, with SIGKILL, one of (drills.victims):
+
+controller  the whole process group and the ssh connections of this lab; what runs on the hosts goes
+            on, as it would after a controller's power failed.
+modules     the modules on the hosts, as the kernel does when memory runs out; points are then in
+            tasks that restart something.
+
+After the second run every worker of the roll has been restarted once, over both runs together,
+nothing is cordoned, and the fleet is whole. A roll that had given its lock back when it was killed
+was over, which a kill at one of the last lines can come too late for: the second one is a roll of
+its own.
 """
 
 from __future__ import annotations
@@ -14,14 +20,11 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -29,11 +32,12 @@ from pathlib import Path
 from ansible.module_utils.dynfleet.day2.lock import KEY as LOCK
 from ansible.module_utils.dynfleet.verify import client
 
-from drills import PROJECT
+from drills import PROJECT, victims
 from drills.fleet import DrillError, Fleet
 
 PLAYBOOK = "playbooks/rolling_restart.yml"
 UNLOCK = "TASK [Give the lock back]"
+RESTARTS = "TASK [Restart "
 
 
 def roll(workers: str) -> tuple[str, ...]:
@@ -49,6 +53,7 @@ class Point:
     line: int
     of: int
     killed_in: str = ""
+    killed: int = 0  # modules
     over: bool = False  # the roll had ended: the second run is another one
     seconds: float = 0.0  # until the kill
     second_run: float = 0.0
@@ -59,25 +64,10 @@ class Point:
 
     @property
     def passed(self) -> bool:
-        """Converged, nobody left out, nobody restarted twice."""
+        """Converged, nobody left out, nobody started twice."""
         left_alone = not self.cordoned and not self.strangers
         wanted = 2 if self.over else 1
         return not self.error and left_alone and set(self.restarts.values()) == {wanted}
-
-
-def connections(fleet: Fleet) -> list[int]:
-    """Processes of this lab's shared ssh connections."""
-    mark = str(fleet.state / "ssh" / "cp").encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if mark in line and line.startswith(b"ssh"):
-                found.append(int(entry.name))
-    return found
 
 
 def start(fleet: Fleet, options: tuple[str, ...]) -> subprocess.Popen[str]:
@@ -85,7 +75,7 @@ def start(fleet: Fleet, options: tuple[str, ...]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         fleet.command(PLAYBOOK, *options),
         cwd=PROJECT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "PYTHONUNBUFFERED": "1"},
+        env=fleet.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -93,24 +83,45 @@ def start(fleet: Fleet, options: tuple[str, ...]) -> subprocess.Popen[str]:
     )
 
 
-def pauses_of_a_roll(fleet: Fleet, options: tuple[str, ...]) -> list[float]:
-    """Seconds after each line that a roll prints before it gives its lock back, not disturbed."""
+@dataclass(frozen=True)
+class Line:
+    """A line that an undisturbed roll prints: the task it belongs to, seconds until the next."""
+
+    task: str
+    pause: float
+
+
+def lines_of_a_roll(fleet: Fleet, options: tuple[str, ...]) -> list[Line]:
+    """The lines that a roll prints before it gives its lock back."""
     process = start(fleet, options)
     assert process.stdout
-    lines, times = [], []
+    lines, times, tasks = [], [], [""]
     for text in process.stdout:
         lines.append(text)
         times.append(time.monotonic())
+        tasks.append(text if text.startswith(("TASK [", "PLAY [")) else tasks[-1])
     if process.wait() != 0:
         raise DrillError("a roll that is not disturbed fails:\n" + "".join(lines[-40:]))
     end = next((number for number, text in enumerate(lines) if text.startswith(UNLOCK)), None)
     if end is None:
         raise DrillError(f"a roll does not print {UNLOCK}:\n" + "".join(lines[-40:]))
-    return [after - before for before, after in pairwise(times[: end + 1])]
+    pauses = [after - before for before, after in pairwise(times[: end + 1])]
+    return [Line(task, pause) for task, pause in zip(tasks[1:], pauses)]
 
 
-def kill_at(fleet: Fleet, options: tuple[str, ...], point: Point, delay: float) -> None:
-    """Run a roll to a line, and kill all of it so many seconds later."""
+def candidates(lines: Sequence[Line], victim: str) -> list[int]:
+    """Numbers of the lines, from 1, after which there is something to kill."""
+    return [
+        number
+        for number, line in enumerate(lines, 1)
+        if victim == "controller" or (line.task.startswith(RESTARTS) and line.pause > 0.5)
+    ]
+
+
+def kill_at(
+    fleet: Fleet, options: tuple[str, ...], point: Point, delay: float, victim: str
+) -> None:
+    """Run a roll to a line, and kill so many seconds later."""
     begun = time.monotonic()
     process = start(fleet, options)
     assert process.stdout
@@ -121,10 +132,13 @@ def kill_at(fleet: Fleet, options: tuple[str, ...], point: Point, delay: float) 
             break
     time.sleep(delay)
     point.seconds = round(time.monotonic() - begun, 1)
-    os.killpg(process.pid, signal.SIGKILL)
-    for number in connections(fleet):
-        with suppress(ProcessLookupError):  # one may have ended with the other
-            os.kill(number, signal.SIGKILL)
+    if victim == "modules":
+        point.killed = victims.modules(fleet)
+        rest = process.stdout.read()  # the roll ends by itself
+        if process.wait() == 0 and point.killed:
+            point.error = f"its modules were killed, and the roll says that all is well:\n{rest}"
+    else:
+        victims.controller(fleet, process)
     process.wait()
     process.stdout.close()
 
@@ -161,13 +175,15 @@ def count_starts(fleet: Fleet, workers: str, since: float) -> tuple[dict[str, in
     return counts, strangers
 
 
-def sweep_one(fleet: Fleet, workers: str, point: Point, delay: float) -> None:
+def sweep_one(fleet: Fleet, workers: str, point: Point, delay: float, victim: str) -> None:
     """Kill at one point, run again, and look."""
     options = roll(workers)
     since = time.time()
     # systemd's journal is asked by the second.
     time.sleep(1.1)
-    kill_at(fleet, options, point, delay)
+    kill_at(fleet, options, point, delay, victim)
+    if point.error:
+        return
     counts, _ = count_starts(fleet, workers, since + 1)
     point.over = set(counts.values()) == {1} and not has_lock(fleet)
     again = fleet.play(PLAYBOOK, *options)
@@ -189,10 +205,12 @@ def line(point: Point) -> str:
     """A point as a line of the table."""
     counts = sorted(point.restarts.values())
     restarts = f"{counts[0]} to {counts[-1]}" if counts else "-"
+    verdict = "ok" if point.passed else "FAILED"
+    verdict += f", {point.killed} modules" if point.killed else ""
+    verdict += ", the roll was over" if point.over else ""
     return (
         f"{point.line:>4} of {point.of:<4} {point.seconds:>6.1f} s  {point.killed_in[:44]:<44} "
-        f"{point.second_run:>6.1f} s  {restarts:<7} {len(point.cordoned):>8}  "
-        f"{'ok' if point.passed else 'FAILED'}{', the roll was over' if point.over else ''}"
+        f"{point.second_run:>6.1f} s  {restarts:<7} {len(point.cordoned):>8}  {verdict}"
     )
 
 
@@ -200,22 +218,37 @@ HEADER = f"{'killed at line':<23} {'in':<44} {'2nd run':>8}  {'starts':<7} {'cor
 
 
 def sweep(
-    fleet: Fleet, points: int, seed: int, workers: str = "", lines: Sequence[int] = ()
+    fleet: Fleet,
+    points: int,
+    seed: int,
+    *,
+    workers: str = "",
+    lines: Sequence[int] = (),
+    victim: str = "controller",
 ) -> list[Point]:
     """Kill at so many points, and print each as it was."""
     fleet.count_workers()
     fleet.wait_healthy(60)
-    pauses = pauses_of_a_roll(fleet, roll(workers))
-    total = len(pauses)
+    printed = lines_of_a_roll(fleet, roll(workers))
+    total = len(printed)
     if beyond := [number for number in lines if not 0 < number <= total]:
         raise DrillError(f"--lines {beyond}: a roll has lines 1 to {total} while it has its lock")
     dice = random.Random(seed)  # noqa: S311
-    chosen = list(lines) or sorted(dice.sample(range(1, total + 1), min(points, total)))
-    print(f"seed {seed}, {len(chosen)} of {total} lines\n{HEADER}", flush=True)
+    possible = candidates(printed, victim)
+    if victim == "modules":
+        # A long task is one line, and may be killed in as many moments as it is long.
+        weights = [printed[number - 1].pause for number in possible]
+        drawn = dice.choices(possible, weights, k=points)
+    else:
+        drawn = dice.sample(possible, min(points, len(possible)))
+    chosen = list(lines) or sorted(drawn)
+    print(f"{victim}, seed {seed}, {len(chosen)} of {total} lines\n{HEADER}", flush=True)
     seen = []
     for number in chosen:
         point = Point(number, total)
-        sweep_one(fleet, workers, point, dice.random() * max(1.0, pauses[number - 1]))
+        pause = printed[number - 1].pause
+        delay = dice.random() * (pause if victim == "modules" else max(1.0, pause))
+        sweep_one(fleet, workers, point, delay, victim)
         print(line(point), flush=True)
         seen.append(point)
         if point.error:
@@ -232,10 +265,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lines", type=int, nargs="+", default=(), help="instead of drawn ones")
     parser.add_argument("--workers", default="", help="HOST:N, comma list; default: everything")
+    parser.add_argument("--victim", choices=("controller", "modules"), default="controller")
     parser.add_argument("--report", type=Path, default=PROJECT / "reports" / "sweep.json")
     options = parser.parse_args()
     fleet = Fleet(options.inventory.resolve())
-    points = sweep(fleet, options.points, options.seed, options.workers, options.lines)
+    points = sweep(
+        fleet,
+        options.points,
+        options.seed,
+        workers=options.workers,
+        lines=options.lines,
+        victim=options.victim,
+    )
     options.report.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps([{**asdict(point), "passed": point.passed} for point in points], indent=2)
     options.report.write_text(text + "\n")

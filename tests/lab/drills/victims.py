@@ -1,0 +1,50 @@
+"""What a sweep kills, always with SIGKILL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from drills.fleet import Fleet
+
+# Of what sshd has started on a host, Python is Ansible's: its modules, one process each.
+MODULES = """
+for path in /proc/[0-9]*; do
+  case "$(cat $path/comm 2>/dev/null)" in python3*) ;; *) continue ;; esac
+  grep -qE "ssh.service|session-" $path/cgroup 2>/dev/null || continue
+  kill -9 ${path#/proc/} 2>/dev/null && echo ${path#/proc/}
+done
+true
+"""
+
+
+def connections(fleet: Fleet) -> list[int]:
+    """Processes of this lab's shared ssh connections."""
+    mark = str(fleet.state / "ssh" / "cp").encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark in line and line.startswith(b"ssh"):
+                found.append(int(entry.name))
+    return found
+
+
+def controller(fleet: Fleet, process: subprocess.Popen[Any]) -> None:
+    """Kill a run in a process group of its own, and its connections to the hosts."""
+    os.killpg(process.pid, signal.SIGKILL)
+    for number in connections(fleet):
+        with suppress(ProcessLookupError):  # one may have ended with the other
+            os.kill(number, signal.SIGKILL)
+
+
+def modules(fleet: Fleet) -> int:
+    """Kill the modules that run on any host; how many there were."""
+    return sum(len(fleet.ssh(host, MODULES).split()) for host in fleet.hosts)
