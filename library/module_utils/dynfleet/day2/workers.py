@@ -93,9 +93,8 @@ class Worker(Unit):
 
     @property
     def cordoned(self) -> dict[str, Any] | None:
-        """The cordon on its present process; that of an earlier one says nothing any more."""
-        mark = marks.read(marks.cordoned(self.index))
-        return mark if mark and mark.get("invocation") == self.invocation else None
+        """The cordon on its present process."""
+        return marks.on_process(marks.read(marks.cordoned(self.index)), self.invocation)
 
 
 def read_plan(path: str) -> dict[str, Any]:
