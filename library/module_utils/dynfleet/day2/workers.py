@@ -34,15 +34,14 @@ class Unit:
     def __init__(self, name: str) -> None:
         self.name = name
         self.state: dict[str, str] = {}
-        self.environ = b""  # of its main process
+        self.environ = b""  # that its main process was started with
         self.want: str | None = None
         self.have: str | None = None
 
     def look(self, shown: Mapping[str, str] | None = None) -> None:
         """Read its state anew."""
         self.state = dict(systemd.show([self.name]).get(self.name, {}) if shown is None else shown)
-        pid = int(self.state.get("MainPID") or 0)
-        self.environ = (files.read(f"/proc/{pid}/environ") or b"") if pid else b""
+        self.environ = systemd.started_with(self.state)
         self.have = units.running_fingerprint(self.environ)
         self.want = fingerprint_wanted(self.name)
 
