@@ -156,9 +156,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.day2 import figures, lock, marks, routing
+from ansible.module_utils.dynfleet.day2 import figures, lock, marks, routing, unforeseen
 from ansible.module_utils.dynfleet.day2.turn import Failed, Turn
-from ansible.module_utils.dynfleet.day2.workers import Worker, read_plan
+from ansible.module_utils.dynfleet.day2.workers import PlanError, Worker, read_plan
 from ansible.module_utils.dynfleet.etcd import EtcdError
 from ansible.module_utils.dynfleet.lock import LockError, locked
 
@@ -178,7 +178,7 @@ def within_budget(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """The module's result. Raises Failed, EtcdError, LockError, lock.Stopped and ValueError."""
+    """The module's result. Raises Failed, EtcdError, LockError, lock.Stopped and PlanError."""
     params: dict[str, Any] = module.params
     plan = read_plan(params["plan"])
     planned = {int(entry["index"]): entry for entry in plan["workers"]}
@@ -238,12 +238,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    roll = None if module.check_mode else params["run"]
     try:
-        result = run(module)
-    except (Failed, EtcdError, LockError, lock.Stopped, ValueError) as error:
-        if params["run"] is not None and not module.check_mode:
-            lock.try_end(params["etcd"], params["run"], f"{params['address']}: {error}")
+        with lock.ended_by_failure(params["etcd"], roll, params["address"]):
+            result = run(module)
+    except (Failed, EtcdError, LockError, lock.Stopped, PlanError) as error:
         module.fail_json(msg=str(error))
+    except Exception as error:
+        indices = ", ".join(map(str, params["workers"]))
+        module.fail_json(msg=unforeseen.told(error, f"The turn of worker {indices}"))
     else:
         module.exit_json(**result)
 

@@ -61,13 +61,16 @@ def held_gpus(state: Mapping[str, str]) -> list[str]:
 
 def journal(name: str, lines: int = 15) -> str:
     """The last lines that a unit logged, each cut to a length that can be read."""
-    logged = subprocess.run(
-        ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", name],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    ).stdout
+    try:
+        logged = subprocess.run(
+            ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", name],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        ).stdout
+    except subprocess.TimeoutExpired:
+        return "(journalctl did not answer within 30 s)"
     return "\n".join(line[:300] for line in logged.strip().splitlines())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from ansible.module_utils.dynfleet import systemd
 from ansible.module_utils.dynfleet.day2 import discovery, idle, lock, marks, remains, routing
 from ansible.module_utils.dynfleet.day2.workers import Worker, look_at
-from ansible.module_utils.dynfleet.etcd import Etcd
+from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
 from ansible.module_utils.dynfleet.topology import bounded, occupied
 from ansible.module_utils.dynfleet.verify import chat, metrics, requests
 
@@ -331,10 +331,10 @@ class Turn:
             with report.step("gate"):
                 self.wait_registered(worker, report)
                 self.complete(worker, report)
-        except Failed:
-            routing.cordon(
-                self.etcd, self.params["namespace"], worker, {**self.by, "why": "its gate failed"}
-            )
+        except Exception:
+            by = {**self.by, "why": "its gate failed"}
+            with suppress(EtcdError):  # the reason of the failure is what has to be told
+                routing.cordon(self.etcd, self.params["namespace"], worker, by)
             raise
 
     def wait_registered(self, worker: Worker, report: Report) -> None:

@@ -14,6 +14,10 @@ PAGE_SECONDS = 5.0
 FINGERPRINTS = "/etc/dynamo/fingerprint"
 
 
+class PlanError(Exception):
+    """There is no plan; the message says why."""
+
+
 def fingerprint_wanted(unit: str) -> str | None:
     """The fingerprint that a unit should run with; None where it has none."""
     content = files.read(f"{FINGERPRINTS}/{unit}.env") or b""
@@ -97,15 +101,15 @@ class Worker(Unit):
 
 
 def read_plan(path: str) -> dict[str, Any]:
-    """The plan of this host. Raises ValueError where there is none."""
+    """The plan of this host. Raises PlanError where there is none."""
     content = files.read(path)
     if content is None:
-        raise ValueError(f"{path} is not there: this host has no workers, or was never deployed")
+        raise PlanError(f"{path} is not there: this host has no workers, or was never deployed")
     try:
         plan = json.loads(content)
         return {"workers": list(plan["workers"]), "source": str(plan.get("source", ""))}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a plan: {type(error).__name__} {error}") from error
+        raise PlanError(f"{path} is not a plan: {type(error).__name__} {error}") from error
 
 
 def look_at(workers: Sequence[Unit]) -> None:
