@@ -10,11 +10,14 @@ description:
   - The lock is a key in etcd that says who rolls (user, controller and process), since when, what
     is wanted, and how it ended. It hangs on a lease of O(seconds), renewed before each worker by
     M(worker_service).
-  - The controller says who is running and which of its processes are alive; M(roll_lock_key)
-    does the rest on a host that reaches etcd.
-  - A lock whose roll has failed, whose process has ended on this controller, or that
-    O(take)=true, is taken over. A run that wants the same goes on under the id of the one that
-    ended, so that nothing is restarted twice.
+  - The controller says who is running and which rolls it knows to be dead; M(roll_lock_key) does
+    the rest on a host that reaches etcd.
+  - A lock whose roll has failed, or whose process was started by this user on this controller
+    since its last boot and has ended, is taken over, and any other one with O(take=true). A
+    controller is told by the note that it keeps of each roll, in C(dynfleet/rolls) in Ansible's
+    home directory, never by its name.
+  - A run that wants the same goes on under the id of the one that ended, so that nothing is
+    restarted twice.
 attributes:
   check_mode:
     description: Says whether the lock could be taken; takes nothing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: roll_lock_key
-short_description: Take and give back the lock of rolls, as a host that reaches etcd
+short_description: Take, end and give back the lock of rolls, as a host that reaches etcd
 description:
   - The host's part of the action M(roll_lock), which says who is running and who is alive; what
     the lock is and who may take it over is told there. Not to be used by itself.
@@ -18,9 +18,9 @@ attributes:
     support: none
 options:
   state:
-    description: Take the lock, or give it back.
+    description: Take the lock, say in it that its roll has failed, or give it back.
     type: str
-    choices: [present, absent]
+    choices: [present, ended, absent]
     default: present
   etcd:
     description: Client URLs of etcd.
@@ -40,15 +40,19 @@ options:
     type: bool
     default: false
   run:
-    description: Id of the run, for O(state=absent).
+    description: Id of the run, for O(state=ended) and O(state=absent).
     type: str
     default: ""
   me:
     description: Who is running.
     type: dict
     default: {}
-  alive:
-    description: Processes of this controller that are alive, as ID/START.
+  why:
+    description: Why the roll has ended, for O(state=ended). A reason that is there stays.
+    type: str
+    default: ""
+  gone:
+    description: Tokens of rolls that the controller knows to be dead.
     type: list
     elements: str
     default: []
@@ -98,11 +102,11 @@ def take(module: AnsibleModule, etcd: Etcd) -> dict[str, Any]:
     holder = lock.read(item)
     resumed = False
     if holder is not None:
-        alive = lock.process(holder) in params["alive"]
-        if not (params["take"] or lock.dead(holder, me, alive)):
+        if not (params["take"] or lock.dead(holder, params["gone"])):
             module.fail_json(
                 msg=f"another roll is running: {lock.told(holder)}, to {holder.get('what')}. Wait "
-                "for it. If it is known to be dead, set roll_take_lock: true",
+                f"for it.{lock.doubt(holder, me)} If it is known to be dead, set "
+                "roll_take_lock: true",
                 holder=holder,
             )
         resumed = lock.resumes(holder, params["what"])
@@ -123,14 +127,19 @@ def main() -> None:
     """Entry point."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {
+                "type": "str",
+                "choices": ["present", "ended", "absent"],
+                "default": "present",
+            },
             "etcd": {"type": "list", "elements": "str", "required": True},
             "what": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 3600},
             "take": {"type": "bool", "default": False},
             "run": {"type": "str", "default": ""},
             "me": {"type": "dict", "default": {}},
-            "alive": {"type": "list", "elements": "str", "default": []},
+            "why": {"type": "str", "default": ""},
+            "gone": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -139,6 +148,10 @@ def main() -> None:
     try:
         if params["state"] == "present":
             result = take(module, etcd)
+        elif params["state"] == "ended":
+            if not module.check_mode:
+                lock.end(etcd, params["run"], params["why"])
+            result = {"changed": False, "run": params["run"], "who": "", "resumed": False}
         else:
             item = etcd.get(lock.KEY)
             holder = lock.read(item)

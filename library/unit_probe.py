@@ -116,12 +116,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import files
-from ansible.module_utils.dynfleet import units as systemd
+from ansible.module_utils.dynfleet import files, systemd
+from ansible.module_utils.dynfleet import units as unitset
 from ansible.module_utils.dynfleet.day2 import marks
 from ansible.module_utils.dynfleet.verify import client, listeners, units
 
-PROPERTIES = (*systemd.SHOW_PROPERTIES, "Result", "StateChangeTimestamp")
+PROPERTIES = (*unitset.SHOW_PROPERTIES, "Result", "StateChangeTimestamp")
 FINGERPRINTS = "/etc/dynamo/fingerprint"
 OURS = "dynamo-*.service"
 HEALTH_SECONDS = 5.0
@@ -156,17 +156,16 @@ def read_plan(path: str) -> tuple[dict[str, dict[str, int]], str]:
         return {}, f"not a plan: {type(error).__name__} {error}"
 
 
-def add_fingerprints(unit: dict[str, Any]) -> None:
-    """Wanted fingerprint of a service by its file, and that of its process."""
+def add_fingerprints(unit: dict[str, Any], shown: dict[str, str]) -> None:
+    """Wanted fingerprint of a service by its file, and that of its process.
+
+    shown: what systemd says of it.
+    """
     if not unit["expected"] or not unit["name"].endswith(".service"):
         return
     wanted = files.read(f"{FINGERPRINTS}/{unit['name']}.env") or b""
-    unit["want"] = systemd.running_fingerprint(wanted.strip())
-    try:
-        environ = files.read(f"/proc/{unit['pid']}/environ") if unit["pid"] else None
-    except ProcessLookupError:  # it ended while being looked at
-        environ = None
-    unit["have"] = systemd.running_fingerprint(environ or b"")
+    unit["want"] = unitset.running_fingerprint(wanted.strip())
+    unit["have"] = systemd.running(shown)
 
 
 def add_health(unit: dict[str, Any], url: str, answer: dict[str, str]) -> None:
@@ -233,7 +232,7 @@ def main() -> None:
     health.update({name: (f"{url}/health", {"status": "ready"}) for name, url in workers.items()})
 
     text = run("systemctl", "--no-pager", "show", "-p", ",".join(PROPERTIES), *health, OURS)
-    shown = systemd.parse_show(text)
+    shown = unitset.parse_show(text)
     if not shown:
         module.fail_json(msg=f"systemctl show says nothing of any unit: {text.strip()}")
     seen = [units.observe(shown.get(name), name) for name in health]
@@ -246,7 +245,7 @@ def main() -> None:
     seen += [{**units.observe(shown[name], name), "expected": False} for name in strangers]
 
     def look(unit: dict[str, Any]) -> None:
-        add_fingerprints(unit)
+        add_fingerprints(unit, shown.get(unit["name"], {}))
         url, answer = health.get(unit["name"], (None, {}))
         if url:
             add_health(unit, url, answer)

@@ -82,7 +82,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, routing
+from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, routing, unforeseen
 from ansible.module_utils.dynfleet.day2.workers import Unit
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
 from ansible.module_utils.dynfleet.systemd import journal, show, systemctl
@@ -153,6 +153,25 @@ def wait_serving(params: dict[str, Any]) -> None:
         routing.settle([f"{parts.scheme}://{parts.netloc}"], there.issubset, SERVE_SECONDS)
 
 
+def turn(module: AnsibleModule, unit: Unit) -> bool:
+    """Restart the unit where it has to be; whether it had to.
+
+    Raises Failed, EtcdError, lock.Stopped and routing.Unconfirmed.
+    """
+    params: dict[str, Any] = module.params
+    unit.look()
+    needed = wanted(params, unit)
+    if module.check_mode:
+        return needed
+    if needed:
+        restart(params, unit)
+    wait_serving(params)
+    record = marks.read(marks.rolled(unit.name))
+    if record is not None:
+        marks.write(marks.rolled(unit.name), {**record, "finished": routing.now()})
+    return needed
+
+
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(
@@ -170,30 +189,26 @@ def main() -> None:
     )
     params: dict[str, Any] = module.params
     unit = Unit(params["unit"])
-    unit.look()
-    needed = wanted(params, unit)
     started = time.monotonic()
-    if not module.check_mode:
-        try:
-            if needed:
-                restart(params, unit)
-            wait_serving(params)
-        except (Failed, EtcdError, lock.Stopped, routing.Unconfirmed) as error:
-            if params["run"] is not None:
-                lock.try_end(params["etcd"], params["run"], f"{unit.name}: {error}")
-            module.fail_json(
-                msg=f"{unit.name} {error}. Its last lines:\n{journal(unit.name)}\n"
-                f"See also: journalctl -u {unit.name}; systemctl status {unit.name}"
-            )
-        record = marks.read(marks.rolled(unit.name))
-        if record is not None:
-            marks.write(marks.rolled(unit.name), {**record, "finished": routing.now()})
-    module.exit_json(
-        changed=needed,
-        restarted=needed,
-        seconds=round(time.monotonic() - started, 2),
-        diff={"prepared": f"restart {unit.name}\n"} if needed else {},
-    )
+    try:
+        with lock.ended_by_failure(
+            params["etcd"], None if module.check_mode else params["run"], unit.name
+        ):
+            needed = turn(module, unit)
+    except (Failed, EtcdError, lock.Stopped, routing.Unconfirmed) as error:
+        module.fail_json(
+            msg=f"{unit.name} {error}. Its last lines:\n{journal(unit.name)}\n"
+            f"See also: journalctl -u {unit.name}; systemctl status {unit.name}"
+        )
+    except Exception as error:
+        module.fail_json(msg=unforeseen.told(error, f"The restart of {unit.name}"))
+    else:
+        module.exit_json(
+            changed=needed,
+            restarted=needed,
+            seconds=round(time.monotonic() - started, 2),
+            diff={"prepared": f"restart {unit.name}\n"} if needed else {},
+        )
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ description:
     that a converged host costs one round trip a component.
   - A unit is restarted because what it runs with differs from what is wanted, never because a
     file was written in this run. Wanted is the digest of the unit's O(units[].inputs) and
-    O(units[].salt), put into C(/etc/dynamo/fingerprint/UNIT.env); what runs is read from the
-    environment of the unit's main process. A run that died half-way is therefore completed by
-    the next one. The fingerprint is written last, after systemd has read the units anew, so that
-    a process that has it was started with everything that it stands for.
+    O(units[].salt), put into C(/etc/dynamo/fingerprint/UNIT.env). What runs is noted by the unit
+    itself at its start (C(record-start)); a unit without that note is asked by the environment of
+    its main process. A run that died half-way is therefore completed by the next one. The
+    fingerprint is written last, after systemd has read the units anew, so that a process that has
+    it was started with everything that it stands for.
   - Units that are not running are started together and waited for; a unit counts as started when
     systemd says C(active), that is after its C(ExecStartPost) gate.
   - Units that run with another fingerprint are listed in RV(pending), and restarted one after

@@ -105,6 +105,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet import files
 from ansible.module_utils.dynfleet.day2 import discovery, marks
 from ansible.module_utils.dynfleet.day2.workers import (
+    PlanError,
     Unit,
     Worker,
     look_at,
@@ -188,7 +189,7 @@ def main() -> None:
     if params["plan"]:
         try:
             planned = read_plan(params["plan"])["workers"]
-        except ValueError as error:
+        except PlanError as error:
             trouble.append(str(error))
     units = [Unit(name) for name in params["units"]]
     workers = [Worker(entry, params["address"]) for entry in planned]

@@ -149,6 +149,12 @@ during:
   description: Rates of the frontends since the roll began, with O(budget).
   type: dict
   returned: with O(budget)
+late:
+  description: >-
+    Counters of frontends that are not in those of O(budget), from before this turn: a later turn
+    counts them from there.
+  type: dict
+  returned: with O(budget)
 """
 
 import dataclasses
@@ -156,21 +162,27 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.day2 import figures, lock, marks, routing
+from ansible.module_utils.dynfleet.day2 import figures, lock, marks, unforeseen
 from ansible.module_utils.dynfleet.day2.turn import Failed, Turn
-from ansible.module_utils.dynfleet.day2.workers import Worker, read_plan
+from ansible.module_utils.dynfleet.day2.workers import PlanError, Worker, read_plan
 from ansible.module_utils.dynfleet.etcd import EtcdError
 from ansible.module_utils.dynfleet.lock import LockError, locked
 
 CHANGING = ("drain", "uncordon", "start", "restart")
 
 
-def within_budget(params: dict[str, Any]) -> dict[str, Any]:
+def late_frontends(params: dict[str, Any]) -> dict[str, figures.Counters]:
+    """Counters of the frontends that did not answer when the roll began, and do now."""
+    known = params["budget"].get("counters", {})
+    lacking = [url for url in params["frontends"] if url not in known]
+    return figures.look(lacking) if params["budget"] and lacking else {}
+
+
+def within_budget(params: dict[str, Any], late: dict[str, figures.Counters]) -> dict[str, Any]:
     """Rates since the roll began. Raises Failed beyond the error budget."""
     budget = params["budget"]
-    pages = routing.pages(params["frontends"])
-    now = {url: figures.counters(page.body) for url, page in pages.items() if page.status == 200}
-    counted = figures.between(budget["counters"], now)
+    now = figures.look(params["frontends"])
+    counted = figures.between({**late, **budget["counters"]}, now)
     over = figures.over_budget(budget["before"], counted, budget["limits"])
     if over:
         raise Failed(f"the error budget of the roll is spent: {'; '.join(over)}")
@@ -178,8 +190,9 @@ def within_budget(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """The module's result. Raises Failed, EtcdError, LockError, lock.Stopped and ValueError."""
+    """The module's result. Raises Failed, EtcdError, LockError, lock.Stopped and PlanError."""
     params: dict[str, Any] = module.params
+    late = {} if module.check_mode else late_frontends(params)
     plan = read_plan(params["plan"])
     planned = {int(entry["index"]): entry for entry in plan["workers"]}
     unknown = [index for index in params["workers"] if index not in planned]
@@ -203,7 +216,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if changed:
         result["diff"] = {"prepared": lines}
     if params["budget"] and not module.check_mode:
-        result["during"] = within_budget(params)
+        result.update(during=within_budget(params, late), late=late)
     return result
 
 
@@ -238,12 +251,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    roll = None if module.check_mode else params["run"]
     try:
-        result = run(module)
-    except (Failed, EtcdError, LockError, lock.Stopped, ValueError) as error:
-        if params["run"] is not None and not module.check_mode:
-            lock.try_end(params["etcd"], params["run"], f"{params['address']}: {error}")
+        with lock.ended_by_failure(params["etcd"], roll, params["address"]):
+            result = run(module)
+    except (Failed, EtcdError, LockError, lock.Stopped, PlanError) as error:
         module.fail_json(msg=str(error))
+    except Exception as error:
+        indices = ", ".join(map(str, params["workers"]))
+        module.fail_json(msg=unforeseen.told(error, f"The turn of worker {indices}"))
     else:
         module.exit_json(**result)
 

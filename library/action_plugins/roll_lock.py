@@ -1,4 +1,4 @@
-"""Action plugin: who is running this playbook, and who of this controller is still alive."""
+"""Action plugin: the controller's part of the lock of rolls."""
 
 from __future__ import annotations
 
@@ -8,30 +8,16 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import ansible.module_utils
+from ansible import constants
 from ansible.plugins.action import ActionBase
 
+CODE = str(Path(__file__).resolve().parents[1] / "module_utils")
+# ansible-core makes library/module_utils known to modules only, not to plugins.
+if CODE not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(CODE)
 
-def started(pid: int) -> str:
-    """Start time of a process in clock ticks since boot; empty where it is gone."""
-    try:
-        # The second field may hold blanks and parentheses; what follows does not.
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def identity() -> dict[str, Any]:
-    """Who runs: the playbook's own process is the parent of the one that runs a task."""
-    pid = os.getppid()
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    controller = socket.gethostname()
-    return {
-        "who": f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{controller}",
-        "controller": controller,
-        "boot": boot,
-        "pid": pid,
-        "started": started(pid),
-    }
+from ansible.module_utils.dynfleet.day2.notes import Notes, process
 
 
 class ActionModule(ActionBase):
@@ -43,15 +29,28 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The module's result, asked with who runs."""
+        """The module's result, asked with who runs and which rolls are known to be dead."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        alive = [
-            f"{pid}/{started(int(pid))}"
-            for pid in os.listdir("/proc")  # noqa: PTH208 - names are wanted
-            if pid.isdigit()
-        ]
-        arguments = {**self._task.args, "me": identity(), "alive": alive}
+        # The playbook's own process is the parent of the one that runs a task.
+        me = process(os.getppid())
+        notes = Notes(Path(constants.ANSIBLE_HOME) / "dynfleet" / "rolls", me)
+        gone = notes.gone()
+        taking = self._task.args.get("state", "present") == "present"
+        token = notes.begin() if taking and not self._task.check_mode else ""
+        controller = socket.gethostname()
+        who = {
+            "who": f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{controller}",
+            "controller": controller,
+            **me._asdict(),
+            "token": token,
+        }
         answer: dict[str, Any] = self._execute_module(
-            module_name="roll_lock_key", module_args=arguments, task_vars=task_vars
+            module_name="roll_lock_key",
+            module_args={**self._task.args, "me": who, "gone": gone},
+            task_vars=task_vars,
         )
+        if token and answer.get("failed"):
+            notes.forget(token)
+        elif token or not taking:
+            notes.forget(*gone)
         return {**result, **answer}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from ansible.module_utils.dynfleet import files, units
 
 UNIT_DIRECTORY = "/etc/systemd/system/"
+STARTED = "/run/dynamo-started"
 
 
 def systemctl(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -29,30 +31,46 @@ def show(names: list[str]) -> dict[str, dict[str, str]]:
     return units.parse_show(systemctl("show", "-p", properties, *names).stdout)
 
 
-def running(state: dict[str, str]) -> str | None:
-    """Fingerprint of the unit's main process; None where there is no process."""
+def started_with(state: Mapping[str, str]) -> bytes:
+    """What the unit's main process was started with: variables, each ended by a zero byte.
+
+    state: of the unit, as ``show`` gives it. Empty without a process. Taken from the note of this
+    start (roles/host/files/record-start): a process may write over its own environment. That is
+    asked only where there is no such note, as for a unit that an earlier version has started.
+    """
     pid = int(state.get("MainPID") or 0)
     if pid == 0:
-        return None
-    return units.running_fingerprint(files.read(f"/proc/{pid}/environ") or b"")
+        return b""
+    noted = files.read(f"{STARTED}/{state.get('Id')}") or b""
+    noted = noted.replace(b"\n", b"\0")
+    start = state.get("InvocationID")
+    if start and units.environment(noted, "INVOCATION_ID") == [start]:
+        return noted
+    return files.read(f"/proc/{pid}/environ") or b""
 
 
-def held_gpus(state: dict[str, str]) -> list[str]:
+def running(state: Mapping[str, str]) -> str | None:
+    """Fingerprint of the unit's main process; None where there is no process."""
+    return units.running_fingerprint(started_with(state))
+
+
+def held_gpus(state: Mapping[str, str]) -> list[str]:
     """GPUs that the unit's main process was started with."""
-    pid = int(state.get("MainPID") or 0)
-    content = files.read(f"/proc/{pid}/environ") if pid else None
-    return units.environment(content or b"", "CUDA_VISIBLE_DEVICES")
+    return units.environment(started_with(state), "CUDA_VISIBLE_DEVICES")
 
 
 def journal(name: str, lines: int = 15) -> str:
     """The last lines that a unit logged, each cut to a length that can be read."""
-    logged = subprocess.run(
-        ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", name],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    ).stdout
+    try:
+        logged = subprocess.run(
+            ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", name],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        ).stdout
+    except subprocess.TimeoutExpired:
+        return "(journalctl did not answer within 30 s)"
     return "\n".join(line[:300] for line in logged.strip().splitlines())
 
 

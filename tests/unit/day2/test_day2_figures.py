@@ -35,6 +35,23 @@ def test_no_request_no_rate() -> None:
     assert set(figures.rates(counted()).values()) == {None}
 
 
+def test_a_frontend_without_a_first_look_is_not_counted() -> None:
+    before = {"a": counted(requests=100)}
+    after = {"a": counted(requests=130), "b": counted(requests=1e6, failed=5e4)}
+    difference = figures.between(before, after)
+    assert (difference["requests"], difference["failed"]) == (30, 0)
+    assert figures.between({}, after)["requests"] == 0
+
+
+def test_a_rate_of_few_requests_says_nothing() -> None:
+    seen = counted(requests=20, failed=1, ttft_seconds=1.9, ttft_count=19)
+    assert figures.rates(seen, few=20) == {
+        "failed_percent": 5.0,
+        "ttft_ms": None,
+        "hit_rate": None,
+    }
+
+
 def test_a_restarted_frontend_counts_from_zero() -> None:
     before = {"a": counted(requests=100, failed=5), "b": counted(requests=10)}
     after = {"a": counted(requests=7, failed=1), "b": counted(requests=15)}
@@ -62,5 +79,7 @@ def test_budget(during: dict[str, float], names: list[str]) -> None:
 
 def test_a_service_without_a_past_has_no_limit_of_time() -> None:
     before: dict[str, Any] = {"failed_percent": None, "ttft_ms": None, "hit_rate": None}
-    slow = counted(requests=100, ttft_seconds=900, ttft_count=100)
+    slow = counted(requests=100, ttft_seconds=900, ttft_count=100, hit_count=100)
     assert figures.over_budget(before, slow, LIMITS) == []
+    # Failures need no past.
+    assert len(figures.over_budget(before, {**slow, "failed": 2.0}, LIMITS)) == 1

@@ -1,14 +1,16 @@
 """What the frontends count of the service: requests, failures, time to first token, cache hits.
 
 Counters are summed over frontends. A frontend that was restarted counts from zero again: what
-it lost is missing from a difference, never added to it.
+it lost is missing from a difference, never added to it. One that did not answer at the first look
+has its whole life in its counters: it is counted from the first time that it is seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible.module_utils.dynfleet.day2 import routing
 from ansible.module_utils.dynfleet.verify import metrics
 
 # Client errors are no fault of the service, and a client that left is none either.
@@ -40,22 +42,34 @@ def counters(page: str) -> Counters:
     }
 
 
+def look(frontends: Sequence[str]) -> dict[str, Counters]:
+    """The counters of those frontends that answer, by URL."""
+    pages = routing.pages(frontends)
+    return {url: counters(page.body) for url, page in pages.items() if page.status == 200}
+
+
 def between(before: Mapping[str, Counters], after: Mapping[str, Counters]) -> Counters:
-    """What was counted between two looks, both by frontend."""
+    """What was counted between two looks, both by frontend, by those that are in both."""
     total = dict.fromkeys(NAMES, 0.0)
     for frontend, now in after.items():
-        then = before.get(frontend, {})
-        restarted = any(now[name] < then.get(name, 0.0) for name in NAMES)
+        then = before.get(frontend)
+        if then is None:
+            continue
+        restarted = any(now[name] < then[name] for name in NAMES)
         for name in NAMES:
-            total[name] += now[name] - (0.0 if restarted else then.get(name, 0.0))
+            total[name] += now[name] - (0.0 if restarted else then[name])
     return total
 
 
-def rates(counted: Mapping[str, float]) -> dict[str, float | None]:
-    """``failed_percent``, ``ttft_ms`` (mean) and ``hit_rate`` (0 to 1); None without a request."""
+def rates(counted: Mapping[str, float], few: int = 1) -> dict[str, float | None]:
+    """``failed_percent``, ``ttft_ms`` (mean) and ``hit_rate`` (0 to 1).
+
+    few: None for a rate that is of fewer requests than these.
+    """
 
     def ratio(part: str, whole: str, scale: float) -> float | None:
-        return round(counted[part] / counted[whole] * scale, 3) if counted[whole] else None
+        enough = counted[whole] >= max(few, 1)
+        return round(counted[part] / counted[whole] * scale, 3) if enough else None
 
     return {
         "failed_percent": ratio("failed", "requests", 100),
@@ -71,8 +85,9 @@ def over_budget(
 ) -> list[str]:
     """What of a roll is beyond its error budget, in words.
 
-    before: rates from before the roll. during: counters since it began. limits:
-    ``failed_percent`` more than before, ``ttft_factor`` and ``hit_rate_share`` of before
+    before: rates from before the roll; None: too few requests to say, so that first token and hit
+    rate are not judged, and failures as if there had been none. during: counters since it began.
+    limits: ``failed_percent`` more than before, ``ttft_factor`` and ``hit_rate_share`` of before
     (0: not watched), ``requests``: fewer than that many say nothing.
     """
     if during["requests"] < limits["requests"]:

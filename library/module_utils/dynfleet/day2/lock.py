@@ -1,17 +1,18 @@
 """One roll at a time: a key in etcd that says who rolls, since when, and how it ended.
 
 The key hangs on a lease, so that it goes away by itself when nobody renews it: a roll renews it
-before each worker. A failure is written into it; other hosts of the same batch then stop before
-their next worker, and the next run takes over where this one ended.
+before each worker. Whatever ends a turn but success is written into it; other hosts of the same
+batch then stop before their next worker, and the next run takes over where this one ended.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError, Item
+from ansible.module_utils.dynfleet.etcd import Etcd, Item
 
 KEY = "dynfleet/roll"
 
@@ -39,23 +40,24 @@ def told(holder: Mapping[str, Any]) -> str:
     )
 
 
-def process(holder: Mapping[str, Any]) -> str:
-    """A lock's process with its start time: ids are used again."""
-    return f"{holder.get('pid')}/{holder.get('started')}"
+def doubt(holder: Mapping[str, Any], me: Mapping[str, Any]) -> str:
+    """Why a holder of this controller's name may be dead although nobody can tell; or nothing."""
+    same_name = holder.get("controller") == me.get("controller")
+    if not same_name or holder.get("boot") == me.get("boot"):
+        return ""
+    return (
+        f" It was begun on a machine called {me.get('controller')} that was booted at another time:"
+        " this one before its last boot, where it is dead, or another one, where it may still run."
+    )
 
 
-def dead(holder: Mapping[str, Any], me: Mapping[str, Any], alive: bool) -> bool:
+def dead(holder: Mapping[str, Any], gone: Collection[str]) -> bool:
     """Whether a lock's holder is known to have ended.
 
-    holder: the lock. me: identity of this run (controller, boot). alive: whether a process with
-    the holder's id and start time runs on this controller. A holder on another controller may
-    live; only its lease says.
+    holder: the lock. gone: tokens of rolls that this controller knows to be dead (notes.py). Any
+    other holder may live; only its lease says.
     """
-    if holder.get("ended"):
-        return True
-    if holder.get("controller") != me["controller"]:
-        return False
-    return holder.get("boot") != me["boot"] or not alive
+    return bool(holder.get("ended")) or holder.get("token") in gone
 
 
 def resumes(holder: Mapping[str, Any], what: str) -> bool:
@@ -77,15 +79,26 @@ def hold(etcd: Etcd, run: str) -> Item:
     return item
 
 
-def try_end(endpoints: Sequence[str], run: str, why: str) -> None:
-    """Write into the lock of this run why it ended; where that fails, its lease ends it."""
-    etcd = Etcd(endpoints)
-    try:
-        item = etcd.get(KEY)
-        holder = read(item)
-        if item is None or holder is None or holder.get("run") != run or holder.get("ended"):
-            return
-        first = why.splitlines()[0][:300]
-        etcd.replace(KEY, json.dumps({**holder, "ended": first}), item.revision, item.lease)
-    except EtcdError:
+def end(etcd: Etcd, run: str, why: str) -> None:
+    """Write into the lock of this run why it has ended, unless that is said. Raises EtcdError."""
+    item = etcd.get(KEY)
+    holder = read(item)
+    if item is None or holder is None or holder.get("run") != run or holder.get("ended"):
         return
+    first = (why.splitlines() or ["for an unknown reason"])[0][:300]
+    etcd.replace(KEY, json.dumps({**holder, "ended": first}), item.revision, item.lease)
+
+
+@contextmanager
+def ended_by_failure(endpoints: Sequence[str], run: str | None, where: str) -> Iterator[None]:
+    """A turn of this run: whatever ends the block but success ends the roll.
+
+    run: None for what is no part of a roll. where: the turn's host or unit, for the reason.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if run is not None:
+            with suppress(Exception):  # then its lease ends it; the error itself says more
+                end(Etcd(endpoints), run, f"{where}: {str(error) or type(error).__name__}")
+        raise

@@ -24,7 +24,11 @@ def drained(index: int) -> str:
 
 
 def cordoned(index: int) -> str:
-    """File with the keys that were taken out of discovery: by, who, since, why, run, keys."""
+    """File with the keys that were taken out of discovery.
+
+    by, who, since, why, run, keys; invocation: the process that they are of; waited: a roll has
+    let that process finish what it had.
+    """
     return f"{CORDONED}/worker-{index}.json"
 
 
@@ -43,6 +47,11 @@ def read(path: str) -> dict[str, Any] | None:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def on_process(mark: dict[str, Any] | None, invocation: str) -> dict[str, Any] | None:
+    """A cordon, where it is on this start of the unit: that of an earlier one says nothing."""
+    return mark if mark and invocation and mark.get("invocation") == invocation else None
 
 
 def restarted_by(run: str | None, unit: str, invocation: str) -> bool:

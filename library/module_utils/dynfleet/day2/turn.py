@@ -9,20 +9,19 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.dynfleet import systemd
-from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, remains, routing
+from ansible.module_utils.dynfleet.day2 import discovery, idle, lock, marks, remains, routing
 from ansible.module_utils.dynfleet.day2.workers import Worker, look_at
-from ansible.module_utils.dynfleet.etcd import Etcd
+from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
 from ansible.module_utils.dynfleet.topology import bounded, occupied
 from ansible.module_utils.dynfleet.verify import chat, metrics, requests
 
 CONFIRM_SECONDS = 15.0  # until a frontend has seen what changed in discovery
-SILENT_SECONDS = 10.0  # a worker whose metrics are silent for so long is hung
 FREE_SECONDS = 60.0  # until the driver has given back the memory of a process that ended
 ROOM_SECONDS = 60.0  # until workers elsewhere are back
 GATE_TOKENS = 8
@@ -155,6 +154,10 @@ class Turn:
         for worker in workers:
             if worker.active:
                 self.wait_idle(worker)
+                # Its ExecStop drains, too, unless it is told that this was done.
+                if worker.cordoned:
+                    mark = {**worker.cordoned, "waited": True}
+                    marks.write(marks.cordoned(worker.index), mark)
         down = time.monotonic()
         held = {worker.index: self.shared(worker) for worker in workers}
         for worker in workers:
@@ -241,31 +244,13 @@ class Turn:
         """
         report = self.reports[worker.index]
         with report.step("drain"):
-            now = time.monotonic()
-            deadline, heard, idle = now + self.params["drain_seconds"], now, 0
-            left: int | None = None
-            while True:
-                page = worker.page()
-                left = metrics.in_flight(page.body)
-                now = time.monotonic()
-                if left is not None:
-                    heard = now
-                # Twice: a request may be on its way from a frontend that had chosen already.
-                idle = idle + 1 if left == 0 else 0
-                if idle == 2:
-                    report.in_flight = 0
-                    return True
-                if now - heard > SILENT_SECONDS:
-                    report.notes.append(f"it does not answer ({page.brief()}): not waited for")
-                    return False
-                if now > deadline:
-                    report.in_flight = left or 0
-                    report.notes.append(
-                        f"{left} requests were still running after "
-                        f"{self.params['drain_seconds']} s: they migrate when it stops"
-                    )
-                    return False
-                time.sleep(0.2)
+            waited = idle.wait(worker.page, self.params["drain_seconds"])
+        report.in_flight = waited.left
+        if waited.left:
+            report.notes.append(f"{waited.why}: they migrate when it stops")
+        elif waited.why:
+            report.notes.append(waited.why)
+        return waited.idle
 
     def shared(self, worker: Worker) -> set[str]:
         """The shared memory of its processes."""
@@ -346,10 +331,10 @@ class Turn:
             with report.step("gate"):
                 self.wait_registered(worker, report)
                 self.complete(worker, report)
-        except Failed:
-            routing.cordon(
-                self.etcd, self.params["namespace"], worker, {**self.by, "why": "its gate failed"}
-            )
+        except Exception:
+            by = {**self.by, "why": "its gate failed"}
+            with suppress(EtcdError):  # the reason of the failure is what has to be told
+                routing.cordon(self.etcd, self.params["namespace"], worker, by)
             raise
 
     def wait_registered(self, worker: Worker, report: Report) -> None:

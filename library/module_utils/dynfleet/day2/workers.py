@@ -14,6 +14,10 @@ PAGE_SECONDS = 5.0
 FINGERPRINTS = "/etc/dynamo/fingerprint"
 
 
+class PlanError(Exception):
+    """There is no plan; the message says why."""
+
+
 def fingerprint_wanted(unit: str) -> str | None:
     """The fingerprint that a unit should run with; None where it has none."""
     content = files.read(f"{FINGERPRINTS}/{unit}.env") or b""
@@ -34,15 +38,14 @@ class Unit:
     def __init__(self, name: str) -> None:
         self.name = name
         self.state: dict[str, str] = {}
-        self.environ = b""  # of its main process
+        self.environ = b""  # that its main process was started with
         self.want: str | None = None
         self.have: str | None = None
 
     def look(self, shown: Mapping[str, str] | None = None) -> None:
         """Read its state anew."""
         self.state = dict(systemd.show([self.name]).get(self.name, {}) if shown is None else shown)
-        pid = int(self.state.get("MainPID") or 0)
-        self.environ = (files.read(f"/proc/{pid}/environ") or b"") if pid else b""
+        self.environ = systemd.started_with(self.state)
         self.have = units.running_fingerprint(self.environ)
         self.want = fingerprint_wanted(self.name)
 
@@ -93,21 +96,20 @@ class Worker(Unit):
 
     @property
     def cordoned(self) -> dict[str, Any] | None:
-        """The cordon on its present process; that of an earlier one says nothing any more."""
-        mark = marks.read(marks.cordoned(self.index))
-        return mark if mark and mark.get("invocation") == self.invocation else None
+        """The cordon on its present process."""
+        return marks.on_process(marks.read(marks.cordoned(self.index)), self.invocation)
 
 
 def read_plan(path: str) -> dict[str, Any]:
-    """The plan of this host. Raises ValueError where there is none."""
+    """The plan of this host. Raises PlanError where there is none."""
     content = files.read(path)
     if content is None:
-        raise ValueError(f"{path} is not there: this host has no workers, or was never deployed")
+        raise PlanError(f"{path} is not there: this host has no workers, or was never deployed")
     try:
         plan = json.loads(content)
         return {"workers": list(plan["workers"]), "source": str(plan.get("source", ""))}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a plan: {type(error).__name__} {error}") from error
+        raise PlanError(f"{path} is not a plan: {type(error).__name__} {error}") from error
 
 
 def look_at(workers: Sequence[Unit]) -> None:

@@ -1,0 +1,1 @@
+ANSIBLE_HOME: str
