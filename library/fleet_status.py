@@ -77,7 +77,7 @@ def main() -> None:
     # A host that did not answer has no status: the others are shown all the same.
     silent = [name for name, host in params["hosts"].items() if "units" not in host["status"]]
     hosts = {
-        name: {"groups": host["groups"], "units": host["status"]["units"]}
+        name: {"groups": host["groups"], **host["status"]}
         for name, host in params["hosts"].items()
         if name not in silent
     }
@@ -88,6 +88,7 @@ def main() -> None:
             msg=f"no such host, worker or GPU: {', '.join(unknown)}. Known are "
             f"{targets.known(workers)}"
         )
+    table.add_routes(hosts)
     found = table.rows(hosts, wanted if params["target"] else None)
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     if not module.check_mode:
@@ -95,7 +96,8 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         report = {"seen_at": now, "units": found, "silent": silent}
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    told = [*table.lines(found), *(f"{name} does not answer" for name in silent)]
+    told = [*table.lines(found), *table.unfinished(hosts)]
+    told += [f"{name} does not answer" for name in silent]
     module.exit_json(changed=False, table=told, units=found)
 
 

@@ -61,14 +61,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.day2 import marks
-from ansible.module_utils.dynfleet.day2.workers import Unit, look_at, read_plan
+from ansible.module_utils.dynfleet.day2.workers import PlanError, Unit, look_at, read_plan
 from ansible.module_utils.dynfleet.release import links
 
 
 def proved(params: dict[str, Any]) -> bool:
     """Whether every unit that is not drained runs as desired, and there is one.
 
-    Raises ValueError where the plan cannot be read.
+    Raises PlanError where the plan cannot be read.
     """
     planned = read_plan(params["plan"])["workers"] if params["plan"] else []
     indices = [int(entry["index"]) for entry in planned]
@@ -98,7 +98,7 @@ def main() -> None:
             changed = proved(params)
         if changed and not module.check_mode:
             links.close(root)
-    except (ValueError, OSError) as error:
+    except (PlanError, OSError) as error:
         module.fail_json(msg=f"The release was not noted as good: {error}")
     after = {name: links.target(root / name) for name in links.NAMES}
     module.exit_json(

@@ -87,6 +87,7 @@ units:
     want: {description: Wanted fingerprint; null without a file., type: str}
     have: {description: Fingerprint of the main process., type: str}
     health: {description: "url, wanted, seen and ok of the health endpoint.", type: dict}
+    flapping: {description: How often systemd restarted it lately; may be empty., type: str}
     drained: {description: "By whom, since when and why a worker is drained.", type: str}
     log: {description: Lines of the log that matter., type: list, elements: str}
 workers:
@@ -102,6 +103,10 @@ plan_error:
   description: Why there is no plan; empty where there is one or none is wanted.
   type: str
   returned: always
+releases:
+  description: Ids of the releases that current, good and previous are; empty where there is none.
+  type: dict
+  returned: always
 sockets:
   description: Listening TCP sockets with address, port, pid, process and unit.
   type: list
@@ -116,9 +121,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import files, systemd
+from ansible.module_utils.dynfleet import files, flapping, systemd
 from ansible.module_utils.dynfleet import units as unitset
 from ansible.module_utils.dynfleet.day2 import marks
+from ansible.module_utils.dynfleet.release import links
 from ansible.module_utils.dynfleet.verify import client, listeners, units
 
 PROPERTIES = (*unitset.SHOW_PROPERTIES, "Result", "StateChangeTimestamp")
@@ -245,6 +251,7 @@ def main() -> None:
     seen += [{**units.observe(shown[name], name), "expected": False} for name in strangers]
 
     def look(unit: dict[str, Any]) -> None:
+        unit["flapping"] = flapping.read(unit["name"], shown.get(unit["name"], {}))
         add_fingerprints(unit, shown.get(unit["name"], {}))
         url, answer = health.get(unit["name"], (None, {}))
         if url:
@@ -263,6 +270,7 @@ def main() -> None:
         ],
         ports=ports,
         plan_error=plan_error,
+        releases=links.read(),
         sockets=listeners.read(),
     )
 

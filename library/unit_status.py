@@ -41,6 +41,9 @@ options:
     type: list
     elements: str
     required: true
+  frontend:
+    description: Base URL of the frontend on this host. Without it the host has none.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -67,7 +70,8 @@ units:
     since: {description: Since when it is active; empty where it is not., type: str}
     pid: {description: Main process; 0 without one., type: int}
     invocation: {description: Id of this start of the unit., type: str}
-    restarts: {description: Restarts by systemd., type: int}
+    restarts: {description: Restarts by systemd since the last start by hand., type: int}
+    flapping: {description: How often systemd restarted it lately; may be empty., type: str}
     have: {description: Fingerprint of the process., type: str}
     want: {description: Wanted fingerprint., type: str}
     differs: {description: Whether it does not run, or not with what is wanted., type: bool}
@@ -86,6 +90,12 @@ serving:
   description: Workers in service, fleet-wide, by discovery; null where etcd does not answer.
   type: int
   returned: always
+routed:
+  description: Instance ids of the workers that this host's frontend sends requests to; null where
+    there is no frontend, or it does not answer.
+  type: list
+  elements: int
+  returned: always
 releases:
   description: Ids of the releases that current, good and previous are; empty where there is none.
   type: dict
@@ -98,13 +108,13 @@ trouble:
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import files
+from ansible.module_utils.dynfleet import files, flapping
 from ansible.module_utils.dynfleet.day2 import discovery, marks
 from ansible.module_utils.dynfleet.day2.workers import (
+    PAGE_SECONDS,
     PlanError,
     Unit,
     Worker,
@@ -115,8 +125,8 @@ from ansible.module_utils.dynfleet.day2.workers import (
 )
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError, Item
 from ansible.module_utils.dynfleet.release import links
+from ansible.module_utils.dynfleet.verify import client, metrics
 
-ROOT = Path("/opt/dynamo")
 PUBLIC = ("by", "who", "since", "why", "run")
 
 
@@ -142,6 +152,7 @@ def describe(unit: Unit) -> dict[str, Any]:
         "pid": int(state.get("MainPID") or 0),
         "invocation": unit.invocation,
         "restarts": int(state.get("NRestarts") or 0),
+        "flapping": flapping.read(unit.name, state),
         "have": unit.have,
         "want": unit.want,
         "differs": unit.differs,
@@ -171,6 +182,14 @@ def describe_worker(worker: Worker, gpus: list[Any], found: list[Item]) -> dict[
     }
 
 
+def routed(frontend: str | None) -> list[int] | None:
+    """Instances that a frontend's router has; None where it does not say."""
+    if frontend is None:
+        return None
+    page = client.ask(f"{frontend}/metrics", PAGE_SECONDS)
+    return metrics.registered(page.body) if page.status == 200 else None
+
+
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(
@@ -180,6 +199,7 @@ def main() -> None:
             "address": {"type": "str", "default": ""},
             "namespace": {"type": "str", "required": True},
             "etcd": {"type": "list", "elements": "str", "required": True},
+            "frontend": {"type": "str"},
         },
         supports_check_mode=True,
     )
@@ -211,7 +231,8 @@ def main() -> None:
         changed=False,
         units=[describe(unit) for unit in units if unit.state.get("LoadState") == "loaded"] + rows,
         serving=serving,
-        releases={name: Path(links.target(ROOT / name)).name for name in links.NAMES},
+        routed=routed(params["frontend"]),
+        releases=links.read(),
         trouble=trouble,
     )
 

@@ -48,6 +48,7 @@ def judge(
         _judge_units(report, name, seen)
         _judge_sockets(report, name, seen)
         _judge_service(report, name, seen)
+    report["findings"] += _judge_releases(hosts)
     if not hosts:
         report["findings"].append(_finding("", "", "inventory", "hosts to look at", "none"))
     report["findings"].sort(key=lambda finding: (finding["host"], finding["unit"]))
@@ -93,6 +94,24 @@ def _judge_units(report: dict[str, Any], host: str, seen: Seen) -> None:
         report["findings"] += [_finding(host, unit["name"], **problem) for problem in wrong]
         kept = {key: value for key, value in unit.items() if key != "log"}
         report["units"].append({"host": host, **kept, "ok": not wrong})
+
+
+def _judge_releases(hosts: Mapping[str, Seen]) -> Iterator[Finding]:
+    """A release that was switched to, and that no roll has closed on."""
+    open_ones: dict[tuple[str, str], list[str]] = {}
+    for name, seen in hosts.items():
+        links = seen.first.get("releases") or {}
+        if links.get("good") and links["current"] != links["good"]:
+            open_ones.setdefault((links["current"], links["good"]), []).append(name)
+    for (current, good), names in open_ones.items():
+        yield _finding(
+            names[0],
+            "",
+            "release",
+            f"a roll to {current} has closed",
+            f"none has on {', '.join(names)}; the last good release is {good}. Go on with "
+            "site.yml, or back with playbooks/rollback.yml",
+        )
 
 
 def _judge_sockets(report: dict[str, Any], host: str, seen: Seen) -> None:

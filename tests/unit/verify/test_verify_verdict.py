@@ -152,3 +152,25 @@ def test_summary() -> None:
         "  expected: one",
         "  seen:     none",
     ]
+
+
+def test_a_flapping_unit_is_a_finding_also_while_it_is_up() -> None:
+    text = "restarted 3 times in 10 min by systemd, the last time after exit code 0"
+    assert found(judge(look(unit(flapping=text)))) == [(WORKER, "flapping", text)]
+    down = unit(flapping=text, active="activating", sub="auto-restart", restarts=3)
+    ((_, check, seen),) = found(judge(look(down)))
+    assert check == "state"
+    assert seen.endswith(text)
+
+
+def test_a_release_that_no_roll_has_closed_on_is_one_finding() -> None:
+    links = {"current": "r2", "good": "r1", "previous": "r0"}
+    seen = {
+        name: Seen(look(releases=links), look(releases=links), {}, TABLE)
+        for name in ("gpu1", "gpu2")
+    }
+    (finding,) = verdict.judge(seen, "")["findings"]
+    assert (finding["check"], finding["expected"]) == ("release", "a roll to r2 has closed")
+    assert finding["seen"].startswith("none has on gpu1, gpu2; the last good release is r1")
+    closed = look(releases={**links, "good": "r2"})
+    assert judge(closed)["findings"] == []

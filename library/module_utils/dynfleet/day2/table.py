@@ -22,19 +22,49 @@ def rows(
     ]
 
 
+def add_routes(hosts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Note in each worker's row which frontends do not send it requests, though it is registered.
+
+    hosts: by name, ``units`` and ``routed`` of unit_status.
+    """
+    routers = {name: host["routed"] for name, host in hosts.items() if host["routed"] is not None}
+    for host in hosts.values():
+        for row in host["units"]:
+            if row["index"] is not None and row["ready"] and row["registered"]:
+                row["not_routed_by"] = [
+                    name for name, routed in routers.items() if row["instance"] not in routed
+                ]
+
+
+def unfinished(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Lines about releases that were switched to, and that no roll has closed on."""
+    for name, host in hosts.items():
+        current, good = host["releases"]["current"], host["releases"]["good"]
+        if good and current != good:
+            yield (
+                f"{name}: release {current} is current, and no roll has closed on it; the last "
+                f"good one is {good} (site.yml goes on, playbooks/rollback.yml goes back)"
+            )
+
+
 def out_of_service(row: Mapping[str, Any]) -> str:
-    """Why a unit takes no requests, or is not as wanted; empty where all is well."""
-    if row.get("drained") is not None:
-        return f"drained {marks.told(row['drained'])}"
-    if row.get("cordoned") is not None:
-        return f"cordoned {marks.told(row['cordoned'])}"
-    if not row["active"]:
-        return "not running"
-    if row["index"] is not None and not row["registered"]:
-        return "not registered"
-    if row["index"] is not None and not row["ready"]:
-        return "not ready"
-    return "runs with another configuration" if row["differs"] else ""
+    """Why a unit takes no requests, or is not as desired; empty where all is well."""
+    worker = row["index"] is not None
+    reasons = (
+        (row.get("drained") is not None, f"drained {marks.told(row.get('drained'))}"),
+        (row.get("cordoned") is not None, f"cordoned {marks.told(row.get('cordoned'))}"),
+        (row.get("flapping"), row.get("flapping")),
+        (not row["active"], "not running"),
+        (worker and not row.get("registered"), "not registered"),
+        (worker and not row.get("ready"), "not ready"),
+        (
+            row.get("not_routed_by"),
+            f"registered, but not routed by {', '.join(row.get('not_routed_by', []))}: "
+            "journalctl -u dynamo-frontend there says why",
+        ),
+        (row["differs"], "runs with another configuration"),
+    )
+    return next((str(why) for holds, why in reasons if holds), "")
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,11 @@ def target(link: Path) -> str:
     return str(link.readlink()) if link.is_symlink() else ""
 
 
+def read(root: Path = Path("/opt/dynamo")) -> dict[str, str]:
+    """Id of the release behind each link; empty where there is none."""
+    return {name: Path(target(root / name)).name for name in NAMES}
+
+
 def point(link: Path, path: str) -> None:
     """Point a link at a path: a reader sees the old one or the new one."""
     temporary = link.parent / f".{link.name}.new"

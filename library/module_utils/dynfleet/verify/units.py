@@ -59,6 +59,7 @@ def observe(shown: Mapping[str, str] | None, name: str) -> dict[str, Any]:
         "restarts": int(show.get("NRestarts") or 0),
         "pid": int(show.get("MainPID") or 0),
         "since": show.get("StateChangeTimestamp", ""),
+        "flapping": "",
         "expected": True,
     }
 
@@ -81,7 +82,8 @@ def problems(unit: Mapping[str, Any]) -> list[Problem]:
     # What an operator drained may be stopped, and runs with what it was drained with.
     drained = bool(unit.get("drained"))
     if unit["active"] != "active":
-        return found if drained else [*found, _problem("state", "active", state(unit))]
+        seen = "; ".join(text for text in (state(unit), unit.get("flapping")) if text)
+        return found if drained else [*found, _problem("state", "active", seen)]
     if unit.get("want") != unit.get("have") and not drained:
         found.append(
             _problem(
@@ -90,6 +92,8 @@ def problems(unit: Mapping[str, Any]) -> list[Problem]:
                 f"the process runs with {unit.get('have') or 'none'}",
             )
         )
+    if unit.get("flapping"):
+        found.append(_problem("flapping", "a process that stays", unit["flapping"]))
     health = unit.get("health")
     if health and not health["ok"]:
         found.append(_problem("health", f"{health['url']}: {health['wanted']}", health["seen"]))
