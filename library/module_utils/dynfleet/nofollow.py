@@ -123,13 +123,26 @@ def opened(path: AnyPath, make: bool = False) -> Iterator[int]:
     """Descriptor of a directory, to read and to change. make: with what is missing above it."""
     step = _walk(path, make)
     try:
-        handle = os.open(".", _LIST, dir_fd=step)
+        with opened_at(step, ".") as handle:
+            yield handle
     finally:
         os.close(step)
+
+
+@contextmanager
+def opened_at(directory: int, name: str) -> Iterator[int]:
+    """The same of a name in an open directory."""
+    handle = os.open(name, _LIST, dir_fd=directory)
     try:
         yield handle
     finally:
         os.close(handle)
+
+
+def listed(directory: int) -> list[str]:
+    """Names in an open directory."""
+    with os.scandir(directory) as entries:
+        return sorted(entry.name for entry in entries)
 
 
 @contextmanager
