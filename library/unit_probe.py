@@ -11,7 +11,7 @@ description:
     the wanted one in C(/etc/dynamo/fingerprint/UNIT.env), asks its health endpoint, and lists all
     listening TCP sockets of the host with process and unit.
   - The workers of a host are taken from its plan.
-  - Units C(dynamo-*) that are loaded but not expected are looked at too.
+  - Units of ours that are loaded but not expected are looked at too.
   - A unit that is not well, was restarted by systemd, or is one of O(suspects) comes with the
     lines of its log that matter.
   - Reads only; what is wrong is part of the result, never a failure of the task.
@@ -115,7 +115,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import files
+from ansible.module_utils.dynfleet import files, unit_names
 from ansible.module_utils.dynfleet import units as systemd
 from ansible.module_utils.dynfleet.day2 import marks
 from ansible.module_utils.dynfleet.verify import client, listeners, units
@@ -232,7 +232,7 @@ def main() -> None:
     }
     for unit in seen:
         unit["drained"] = marks.told(drained.get(unit["name"]))
-    strangers = sorted(set(shown) - set(health))
+    strangers = sorted(filter(unit_names.is_unit, set(shown) - set(health)))
     seen += [{**units.observe(shown[name], name), "expected": False} for name in strangers]
 
     def look(unit: dict[str, Any]) -> None:

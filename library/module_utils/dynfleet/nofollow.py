@@ -177,6 +177,13 @@ def make_directory(path: AnyPath, uid: int, gid: int, mode: int) -> None:
         os.fchmod(handle, mode)
 
 
+def make_at(directory: int, name: str, uid: int, gid: int) -> None:
+    """A new directory in an open one, for its owner alone. Raises OSError where it is there."""
+    os.mkdir(name, 0o700, dir_fd=directory)
+    with opened_at(directory, name) as handle:
+        os.fchown(handle, uid, gid)
+
+
 def private(path: AnyPath) -> None:
     """A directory of root's alone, made or there already. Raises UnsafePath if it is another's."""
     with parent(path, make=True) as (directory, name):
