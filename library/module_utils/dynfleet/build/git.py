@@ -121,10 +121,6 @@ def modules(runner: Runner, mirror: Path, commit: str, url: str) -> Iterator[tup
     for name, item in found.items():
         if "path" not in item or "url" not in item:
             raise BuildError(f"submodule {name} of {url} has no path or no address")
-        if item["path"].startswith("/") or ".." in item["path"].split("/"):
-            raise BuildError(
-                f"submodule {name} of {url} has the path {item['path']}, outside of it"
-            )
         entry = (runner.ask([*git, "ls-tree", commit, "--", item["path"]]) or "").split()
         # Named in .gitmodules, but not part of this commit: git leaves it out too.
         if len(entry) >= 3 and entry[1] == "commit":
