@@ -87,6 +87,7 @@ units:
     want: {description: Wanted fingerprint; null without a file., type: str}
     have: {description: Fingerprint of the main process., type: str}
     health: {description: "url, wanted, seen and ok of the health endpoint.", type: dict}
+    alarms: {description: Alarms of an etcd that is not healthy., type: list, elements: str}
     drained: {description: "By whom, since when and why a worker is drained.", type: str}
     log: {description: Lines of the log that matter., type: list, elements: str}
 workers:
@@ -118,7 +119,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet import files, unit_names
 from ansible.module_utils.dynfleet import units as systemd
 from ansible.module_utils.dynfleet.day2 import marks
-from ansible.module_utils.dynfleet.verify import client, listeners, units
+from ansible.module_utils.dynfleet.verify import alarms, client, listeners, units
 
 PROPERTIES = (*systemd.SHOW_PROPERTIES, "Result", "StateChangeTimestamp")
 FINGERPRINTS = "/etc/dynamo/fingerprint"
@@ -177,6 +178,8 @@ def add_health(unit: dict[str, Any], url: str, answer: dict[str, str]) -> None:
         "seen": got.brief(),
         "ok": units.healthy(got.status, got.document(), answer),
     }
+    if unit["name"] == alarms.UNIT and not unit["health"]["ok"]:
+        unit["alarms"] = alarms.ask(url, HEALTH_SECONDS)
 
 
 def add_log(unit: dict[str, Any], suspects: list[str]) -> None:
