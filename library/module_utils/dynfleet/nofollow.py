@@ -184,8 +184,11 @@ def make_at(directory: int, name: str, uid: int, gid: int) -> None:
         os.fchown(handle, uid, gid)
 
 
-def private(path: AnyPath) -> None:
-    """A directory of root's alone, made or there already. Raises UnsafePath if it is another's."""
+@contextmanager
+def private(path: AnyPath) -> Iterator[Path]:
+    """A directory of root's alone, made or there already: a path to it for this process and its
+    children, which leads there even if the name is swapped. Raises UnsafePath for another's.
+    """
     with parent(path, make=True) as (directory, name):
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=directory)
@@ -193,8 +196,16 @@ def private(path: AnyPath) -> None:
         if not stat.S_ISDIR(info.st_mode) or not only_root_writes(info):
             kind = "directory" if stat.S_ISDIR(info.st_mode) else "link or file"
             raise UnsafePath(
-                path, f"is a {kind} that uid {info.st_uid} made or can write: remove it"
+                path, f"is a {kind} that uid {info.st_uid} made or others can write: remove it"
             )
+        with opened_at(directory, name) as handle:
+            yield Path(f"/proc/{os.getpid()}/fd/{handle}")
+
+
+def same(path: AnyPath, other: AnyPath) -> bool:
+    """Whether a name is that directory itself, and no link to it. other: followed."""
+    info, wanted = Path(path).lstat(), Path(other).stat()
+    return (info.st_dev, info.st_ino) == (wanted.st_dev, wanted.st_ino)
 
 
 def write(path: AnyPath, content: bytes, uid: int, gid: int, mode: int) -> None:
@@ -233,5 +244,9 @@ def remove_tree(path: AnyPath) -> None:
 
 
 def remove_tree_at(directory: int, name: str) -> None:
-    """The same by the descriptor of its directory (rmtree opens what is below by descriptor)."""
-    shutil.rmtree(f"/proc/self/fd/{directory}/{name}")
+    """The same by the descriptor of its directory (rmtree opens what is below by descriptor). A
+    link goes itself."""
+    if stat.S_ISDIR(_lstat(name, directory).st_mode):
+        shutil.rmtree(f"/proc/self/fd/{directory}/{name}")
+    else:
+        os.unlink(name, dir_fd=directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any, Callable
 
@@ -16,6 +17,11 @@ IDS = (NOBODY.pw_uid, NOBODY.pw_gid)
 
 def take_lock(path: Path) -> None:
     with locked(path, 1):
+        pass
+
+
+def take_private(path: Path) -> None:
+    with nofollow.private(path):
         pass
 
 
@@ -36,7 +42,7 @@ BELOW: dict[str, Callable[[Path], Any]] = {
     "remove": lambda path: nofollow.remove_tree(path / "x"),
     "parents": lambda path: files.make_parents(path / "a" / "b"),
     "lock": lambda path: take_lock(path / "lock"),
-    "private": lambda path: nofollow.private(path / "new"),
+    "private": lambda path: take_private(path / "new"),
 }
 
 
@@ -106,13 +112,25 @@ def test_private_directory_of_the_users_is_not_taken(place: Place) -> None:
     theirs.mkdir(mode=0o755)
     os.chown(theirs, *IDS)
     with pytest.raises(nofollow.UnsafePath, match=f"{theirs}: is a directory that uid {IDS[0]}"):
-        nofollow.private(theirs)
+        take_private(theirs)
     link = place.link("link", place.folder)
     with pytest.raises(nofollow.UnsafePath, match=f"{link}: is a link or file"):
-        nofollow.private(link)
-    nofollow.private(place.own / "new")
-    nofollow.private(place.own / "new")
-    assert (place.own / "new").stat().st_mode & 0o777 == 0o700
+        take_private(link)
+    for _ in range(2):
+        with nofollow.private(place.own / "new") as path:
+            assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_private_directory_stays_the_one_that_is_used(place: Place) -> None:
+    name = place.own / "staging"
+    with nofollow.private(name) as path:
+        assert nofollow.same(name, path)
+        name.rename(place.own / "moved")
+        place.link("staging", place.folder)
+        (path / "file").write_text("x")
+        subprocess.run(["touch", path / "of-a-child"], check=True)
+        assert not nofollow.same(name, path)
+    assert len(list((place.own / "moved").iterdir())) == 2
 
 
 @pytest.mark.parametrize("target", ["absolute", "relative", "up"])
