@@ -21,7 +21,7 @@ def download(url: str, sha256: str, target: Path, direct: bool = False) -> None:
     handlers = [urllib.request.ProxyHandler({})] if direct else []
     opener = urllib.request.build_opener(*handlers)
     digest = hashlib.sha256()
-    size = 0
+    size, length = 0, None
     try:
         with opener.open(url, timeout=60) as answer, target.open("wb") as out:
             length = _length(answer)
@@ -38,7 +38,10 @@ def download(url: str, sha256: str, target: Path, direct: bool = False) -> None:
             )
     except http.client.IncompleteRead as error:
         target.unlink(missing_ok=True)
-        raise _broken(url, "before the last part that its server announced") from error
+        where = "before the last part that its server announced"
+        if length is not None:
+            where = f"after {size + len(error.partial)} of {length} bytes"
+        raise _broken(url, where) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         target.unlink(missing_ok=True)
         raise DownloadError(f"cannot fetch {url}: {error}") from error
