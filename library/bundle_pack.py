@@ -37,7 +37,7 @@ options:
     type: dict
     required: true
   archives:
-    description: Directory of release archives, each under its sha256.
+    description: Directory of release archives, each under its sha256; missing ones are loaded.
     type: path
     required: true
   archive_urls:
@@ -73,12 +73,14 @@ size:
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.bundle import archive, manifest
 from ansible.module_utils.dynfleet.bundle.manifest import BundleError
+from ansible.module_utils.dynfleet.download import DownloadError, download
 from ansible.module_utils.dynfleet.files import sha256_of
 from ansible.module_utils.dynfleet.wheels import origins
 
@@ -92,6 +94,20 @@ def sources(params: dict[str, Any]) -> dict[str, Path]:
     for sha256 in params["archive_urls"]:
         found[f"archives/{sha256}"] = Path(params["archives"]) / sha256
     return found
+
+
+def load(directory: Path, urls: Mapping[str, str]) -> None:
+    """Have each archive under its sha256. Raises BundleError."""
+    for sha256, url in urls.items():
+        path = directory / sha256
+        if path.is_file() and sha256_of(path) == sha256.lower():
+            continue
+        partial = directory / f".{sha256}.partial"
+        try:
+            download(url, sha256, partial)
+        except DownloadError as error:
+            raise BundleError(str(error)) from error
+        partial.replace(path)
 
 
 def main() -> None:
@@ -114,6 +130,7 @@ def main() -> None:
     os.umask(0o022)
     sidecar = path.with_name(f"{path.name}.sha256")
     try:
+        load(Path(params["archives"]), params["archive_urls"])
         files = sources(params)
         record = json.loads((Path(params["release"]) / origins.FILE).read_text())
         digests = {name: (sha256_of(p), p.stat().st_size) for name, p in files.items()}

@@ -98,7 +98,7 @@ def main() -> None:
     os.umask(0o022)
     try:
         with locked(root / house.LOCK, params["timeout"]):
-            unpack.unpack(Path(params["path"]), root)
+            unpack.unpack(Path(params["path"]), root, (params["id"], params["release"]))
             pruned = unpack.prune(root, params["id"])
             pruned += house.prune(root, params["release"], params["keep"])
     except (BundleError, LockError, OSError) as error:

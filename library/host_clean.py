@@ -10,7 +10,9 @@ description:
   - Stops and disables all units of ours, removes their files, the directories of O(directories),
     the SSD tier of the workers in the plan, and the service user; unmasks the distribution's units
     that were masked for ours. Packages stay, and so do models.
+  - A unit of the site's is left alone whatever its name begins with (C(dynamodb-local.service)).
   - A mount point inside a directory is left alone with all that is on it, and named in RV(left).
+    So is a directory that only another user's link leads to.
   - Units are stopped as systemd stops them, so that a frontend finishes the streams that it has.
 attributes:
   check_mode:
@@ -31,7 +33,9 @@ options:
     elements: str
     default: []
   keep:
-    description: Directories to leave alone wherever they are.
+    description:
+      - Directories to leave alone wherever they are, with the revisions of a model beside them
+        (C(PATH.*)). Links and bind mounts are resolved, in these and in what is removed.
     type: list
     elements: str
     default: []
@@ -85,7 +89,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import removal
+from ansible.module_utils.dynfleet import removal, unit_names
 from ansible.module_utils.dynfleet.systemd import is_masked, systemctl
 
 
@@ -94,11 +98,8 @@ def units() -> list[str]:
     listed = systemctl("list-units", "--all", "--plain", "--no-legend", "dynamo*").stdout
     rows = [line.split() for line in listed.splitlines() if line.strip()]
     known = {row[0] for row in rows if row[1] != "not-found"}
-    known |= {Path(path).name for path in removal.existing(removal.UNIT_FILES[:3])}
-    # A template is not a unit; its instances are.
-    return sorted(
-        name for name in known if "@." not in name and not name.endswith((".d", ".wants"))
-    )
+    known |= {Path(path).name for path in removal.unit_files()}
+    return sorted(filter(unit_names.is_unit, known))
 
 
 def is_user(name: str) -> bool:
@@ -118,7 +119,7 @@ def stop(module: AnsibleModule, names: list[str]) -> None:
     except subprocess.TimeoutExpired:
         module.fail_json(
             msg=f"{', '.join(names)} did not stop within {timeout} s; nothing was removed. See "
-            "systemctl status 'dynamo*'"
+            f"systemctl status {' '.join(names)}"
         )
     if done.returncode != 0:
         module.fail_json(msg=f"systemctl disable --now failed: {done.stderr.strip()}")
@@ -141,41 +142,41 @@ def main() -> None:
     params: dict[str, Any] = module.params
     act = not module.check_mode
     names = units()
-    ssd = removal.ssd_directories(params["plan"])
+    keep = [path for kept in params["keep"] for path in removal.with_revisions(kept)]
     masks = [name for name in params["masked"] if is_masked(name)]
-    paths = removal.existing(removal.UNIT_FILES) + removal.existing(params["files"])
-    paths += [path for path in params["directories"] if Path(path).exists()]
+    paths = removal.unit_files() + removal.existing(params["files"]) + params["directories"]
     has_user = is_user(params["user"])
+    ssd = removal.ssd_directories(params["plan"])
     if act and names:
         stop(module, names)
-    removed = [gone for path in ssd for gone in removal.remove_ssd_files(Path(path), act)]
-    left: list[str] = []
-    for path in paths:
-        rest = removal.remove(Path(path), params["keep"], act)
-        left += rest
-        removed += [] if rest and all(line.startswith(f"{path} (") for line in rest) else [path]
-    # What is left of a directory is no reason to change it again.
-    removed = [path for path in removed if act is False or not Path(path).exists()]
+    done = removal.Outcome()
+    try:
+        for path in ssd:
+            done.add(removal.remove_ssd_files(Path(path), act))
+        for path in paths:
+            done.add(removal.remove(Path(path), keep, act))
+    except OSError as error:
+        module.fail_json(msg=f"{error}. Removed so far: {', '.join(done.gone) or 'nothing'}")
     if act:
         if masks:
             systemctl("unmask", *masks)
         if names:
             systemctl("daemon-reload")
-            systemctl("reset-failed", "dynamo*")
+            systemctl("reset-failed", *names)
         if has_user:
-            done = subprocess.run(
+            told = subprocess.run(
                 ["userdel", params["user"]], capture_output=True, text=True, timeout=60, check=False
             )
-            if done.returncode != 0:
-                module.fail_json(msg=f"userdel {params['user']} failed: {done.stderr.strip()}")
+            if told.returncode != 0:
+                module.fail_json(msg=f"userdel {params['user']} failed: {told.stderr.strip()}")
     user = [f"user {params['user']}"] if has_user else []
     lines = [f"stop and disable {name}" for name in names]
-    lines += [f"remove {path}" for path in removed + user] + [f"unmask {name}" for name in masks]
+    lines += [f"remove {path}" for path in done.gone + user] + [f"unmask {name}" for name in masks]
     module.exit_json(
         changed=bool(lines),
         units=names,
-        removed=removed + user,
-        left=left,
+        removed=done.gone + user,
+        left=done.left,
         diff={"prepared": "".join(f"{line}\n" for line in lines)} if lines else {},
     )
 

@@ -11,7 +11,8 @@ description:
     that are memory, an overlay or on the network.
   - With O(write=true) it then writes 1 MiB past the page cache (O_DIRECT) through an io_uring,
     reads it back and compares, on each file system, as the service user in the sandbox of a worker.
-    A directory need not exist; the trial's own is made in the nearest that does, and removed.
+    A directory need not exist: the nearest that does is taken, or where that is not the user's, a
+    directory of the trial's own in it, which is removed again.
   - Everything that is wrong is in one report. Every item says what was seen, what is wanted and
     what to do.
 attributes:
@@ -73,16 +74,15 @@ written:
 import json
 import os
 import pwd
-import shutil
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import sandboxed
+from ansible.module_utils.dynfleet import nofollow, sandboxed
 from ansible.module_utils.dynfleet.engine import ring, ssd
 from ansible.module_utils.dynfleet.engine.problem import Problem, report
 from ansible.module_utils.dynfleet.topology import storage
@@ -99,18 +99,31 @@ def nearest(path: str) -> Path:
 
 @contextmanager
 def trial_directories(paths: Iterable[str]) -> Iterator[dict[str, str]]:
-    """A directory of the service user's near each path, removed afterwards; paths by directory."""
+    """A directory that the service user writes to near each path; paths by directory.
+
+    One that is the user's already is taken as it is: root makes and hands over nothing in it. Any
+    other gets a directory of the user's, removed afterwards. Raises UnsafePath.
+    """
     owner = pwd.getpwnam(sandboxed.USER)
     made: dict[str, str] = {}
-    try:
+    with ExitStack() as after:
         for path in paths:
-            folder = tempfile.mkdtemp(prefix=".dynfleet-", dir=nearest(path))
-            made[folder] = path
-            os.chown(folder, owner.pw_uid, owner.pw_gid)
+            near = nearest(path)
+            handle = after.enter_context(nofollow.opened(near))
+            if os.fstat(handle).st_uid == owner.pw_uid:
+                made[str(near)] = path
+                continue
+            name = f".dynfleet-{secrets.token_hex(6)}"
+            after.callback(remove, handle, name)
+            nofollow.make_at(handle, name, owner.pw_uid, owner.pw_gid)
+            made[str(near / name)] = path
         yield made
-    finally:
-        for folder in made:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove(handle: int, name: str) -> None:
+    """Remove a trial's directory; that it does not go is no verdict about the file system."""
+    with suppress(OSError):
+        nofollow.remove_tree_at(handle, name)
 
 
 def attempt(paths: Sequence[str], sandbox: str, seconds: int) -> list[Problem]:

@@ -11,7 +11,7 @@ description:
     the wanted one in C(/etc/dynamo/fingerprint/UNIT.env), asks its health endpoint, and lists all
     listening TCP sockets of the host with process and unit.
   - The workers of a host are taken from its plan.
-  - Units C(dynamo-*) that are loaded but not expected are looked at too.
+  - Units of ours that are loaded but not expected are looked at too.
   - A unit that is not well, was restarted by systemd, or is one of O(suspects) comes with the
     lines of its log that matter.
   - Reads only; what is wrong is part of the result, never a failure of the task.
@@ -88,6 +88,7 @@ units:
     have: {description: Fingerprint of the main process., type: str}
     health: {description: "url, wanted, seen and ok of the health endpoint.", type: dict}
     flapping: {description: How often systemd restarted it lately; may be empty., type: str}
+    alarms: {description: Alarms of an etcd that is not healthy., type: list, elements: str}
     drained: {description: "By whom, since when and why a worker is drained.", type: str}
     log: {description: Lines of the log that matter., type: list, elements: str}
 workers:
@@ -121,11 +122,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import files, flapping, systemd
+from ansible.module_utils.dynfleet import files, flapping, systemd, unit_names
 from ansible.module_utils.dynfleet import units as unitset
 from ansible.module_utils.dynfleet.day2 import marks
 from ansible.module_utils.dynfleet.release import links
-from ansible.module_utils.dynfleet.verify import client, listeners, units
+from ansible.module_utils.dynfleet.verify import alarms, client, listeners, units
 
 PROPERTIES = (*unitset.SHOW_PROPERTIES, "Result", "StateChangeTimestamp")
 FINGERPRINTS = "/etc/dynamo/fingerprint"
@@ -192,6 +193,8 @@ def add_health(unit: dict[str, Any], url: str, answer: dict[str, str]) -> None:
         "seen": got.brief(),
         "ok": ok,
     }
+    if unit["name"] == alarms.UNIT and not unit["health"]["ok"]:
+        unit["alarms"] = alarms.ask(url, HEALTH_SECONDS)
 
 
 def add_log(unit: dict[str, Any], suspects: list[str]) -> None:
@@ -247,7 +250,7 @@ def main() -> None:
     }
     for unit in seen:
         unit["drained"] = marks.told(drained.get(unit["name"]))
-    strangers = sorted(set(shown) - set(health))
+    strangers = sorted(filter(unit_names.is_unit, set(shown) - set(health)))
     seen += [{**units.observe(shown[name], name), "expected": False} for name in strangers]
 
     def look(unit: dict[str, Any]) -> None:

@@ -197,6 +197,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet import files as fileset
+from ansible.module_utils.dynfleet import nofollow
 from ansible.module_utils.dynfleet import units as unitset
 from ansible.module_utils.dynfleet.systemd import (
     UNIT_DIRECTORY,
@@ -416,7 +417,7 @@ class UnitSet:
             if not is_fingerprint(item):
                 fileset.write(item)
         for path in self.removed:
-            Path(path).unlink(missing_ok=True)
+            nofollow.unlink(path)
         if self.reload:
             self.must("daemon-reload")
         for item in self.changed_files:
@@ -535,7 +536,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    UnitSet(module).run()
+    try:
+        UnitSet(module).run()
+    except nofollow.UnsafePath as error:
+        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

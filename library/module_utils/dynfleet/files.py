@@ -5,13 +5,13 @@ from __future__ import annotations
 import glob
 import grp
 import hashlib
-import os
 import pwd
 import stat
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ansible.module_utils.dynfleet import nofollow
 
 
 def read(path: str) -> bytes | None:
@@ -37,9 +37,9 @@ def owner_ids(owner: str, group: str) -> tuple[int, int]:
 
 
 def attributes_differ(path: str, item: Mapping[str, Any]) -> bool:
-    """Whether owner, group or mode on disk are not the wanted ones."""
+    """Whether owner, group or mode on disk are not the wanted ones. Raises UnsafePath."""
     try:
-        info = Path(path).stat()
+        info = nofollow.status(path)
     except FileNotFoundError:
         return True
     try:
@@ -57,40 +57,20 @@ def stale_files(patterns: Sequence[str], keep: Sequence[str]) -> list[str]:
 
 def make_parents(path: Path) -> None:
     """Make the missing directories above a path, for all to enter whatever the umask is."""
-    for parent in reversed(path.parents):
-        if not parent.exists():
-            parent.mkdir()
-            parent.chmod(0o755)
+    with nofollow.parent(path, make=True):
+        pass
 
 
 def make_directory(item: Mapping[str, Any]) -> None:
-    """Make a directory with its parents and give it owner, group and mode."""
-    path = Path(item["path"])
-    make_parents(path)
-    path.mkdir(exist_ok=True)
-    os.chown(path, *owner_ids(item["owner"], item["group"]))
-    path.chmod(int(item["mode"], 8))
+    """Make a directory with its parents and give it owner, group and mode. Raises UnsafePath."""
+    ids = owner_ids(item["owner"], item["group"])
+    nofollow.make_directory(item["path"], *ids, int(item["mode"], 8))
 
 
 def write(item: Mapping[str, Any]) -> None:
-    """Replace a file in one step: a reader sees the old content or the new, never a part.
-
-    Owner and mode are set before the name appears, so that a secret is never readable by others.
-    """
-    path = Path(item["path"])
-    make_parents(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(item["content"].encode())
-            os.fchown(stream.fileno(), *owner_ids(item["owner"], item["group"]))
-            os.fchmod(stream.fileno(), int(item["mode"], 8))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    """Replace a file in one step (nofollow.write). Raises UnsafePath."""
+    ids = owner_ids(item["owner"], item["group"])
+    nofollow.write(item["path"], item["content"].encode(), *ids, int(item["mode"], 8))
 
 
 def diff_entry(item: Mapping[str, Any], before: bytes | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible.module_utils.dynfleet.files import make_parents
+from ansible.module_utils.dynfleet import nofollow
 
 
 class LockError(Exception):
@@ -24,8 +24,9 @@ def locked(path: Path, timeout: float) -> Iterator[int]:
     block gets is for its child processes to inherit: those of a run that was killed are then waited
     for, not disturbed.
     """
-    make_parents(path)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with nofollow.parent(path, make=True) as (directory, name):
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        handle = os.open(name, flags, 0o600, dir_fd=directory)
     try:
         deadline = time.monotonic() + timeout
         while not _try(handle):

@@ -1,24 +1,28 @@
-"""What of ours is on a host, and its removal: never another file system's, never a model."""
+"""What of ours is on a host, and its removal: never another file system's, never what is kept.
+
+Paths are compared by where they really are, whatever links, bind mounts, `..` or slashes they are
+written with.
+"""
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import json
 import os
-import shutil
+import stat
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-# Files of FlexKV's SSD tier, and the glob patterns of our units.
+from ansible.module_utils.dynfleet import nofollow, unit_names
+from ansible.module_utils.dynfleet.topology import storage
+
+# Files of FlexKV's SSD tier.
 SSD_FILES = "flexkv_ssdcache_*.bin"
-UNIT_FILES = (
-    "/etc/systemd/system/dynamo.target",
-    "/etc/systemd/system/dynamo.target.wants",
-    "/etc/systemd/system/dynamo-*.service",
-    "/etc/systemd/system/dynamo-*.service.d",
-    "/etc/systemd/system/dynamo-*.socket",
-    "/etc/systemd/system/dynamo-*.timer",
-)
+UNIT_DIRECTORY = "/etc/systemd/system"
+_MOST_LINKS = 40
 
 
 def existing(patterns: Sequence[str]) -> list[str]:
@@ -26,6 +30,20 @@ def existing(patterns: Sequence[str]) -> list[str]:
     return sorted(
         {path for pattern in patterns for path in glob.glob(pattern)}  # noqa: PTH207 - absolute
     )
+
+
+def unit_files(directory: str = UNIT_DIRECTORY) -> list[str]:
+    """Files of our units, their drop-ins, and the target's links to our units and no others."""
+    path = Path(directory)
+    if not path.is_dir():
+        return []
+    ours = [item for item in path.iterdir() if unit_names.is_file(item.name)]
+    found = []
+    for item in ours:
+        linked = list(item.iterdir()) if item.name.endswith(".wants") and item.is_dir() else []
+        foreign = [link for link in linked if not unit_names.is_unit(link.name)]
+        found += [link for link in linked if link not in foreign] if foreign else [item]
+    return sorted(map(str, found))
 
 
 def ssd_directories(plan: str) -> list[str]:
@@ -37,50 +55,144 @@ def ssd_directories(plan: str) -> list[str]:
     return sorted({path for worker in workers for path in worker.get("ssd_dirs") or []})
 
 
-def keeps(path: Path, keep: Sequence[str]) -> bool:
-    """Whether a path is one that is kept, or has one of these beneath it."""
-    return any(path == Path(kept) or path in Path(kept).parents for kept in keep if kept)
+def names(path: str) -> list[str]:
+    """Every link on the way to a path, and what it leads to; all with their real directories."""
+    links: list[str] = []
+    here, todo = Path("/"), [part for part in reversed(path.split("/")) if part]
+    while todo:
+        part = todo.pop()
+        step = here.parent if part == ".." else here / part
+        if not step.is_symlink() or len(links) > _MOST_LINKS:
+            here = step
+            continue
+        links.append(str(step))
+        target = str(step.readlink())
+        here = Path("/") if target.startswith("/") else here
+        todo += [part for part in reversed(target.split("/")) if part]
+    return [*links, str(here)]
 
 
-def remove(path: Path, keep: Sequence[str] = (), act: bool = True) -> list[str]:
-    """Remove a file or a tree; returns what was left of it and why.
+def with_revisions(path: str) -> list[str]:
+    """A model's path with the directories of its revisions, which lie beside it (`PATH.*`)."""
+    if not path:
+        return []
+    beside = {f"{glob.escape(name)}.*" for name in names(path) if name != "/"}
+    return [path, *existing(sorted(beside))]
 
-    A mount point is left with all that is on it, and so is what ``keep`` names. act False: only
-    say.
+
+class Place(NamedTuple):
+    """Where a path is: the device of its file system, and the path in that."""
+
+    device: str
+    path: str
+
+    def holds(self, other: Place) -> bool:
+        """Whether another place is this one or beneath it."""
+        return self.device == other.device and (
+            self.path in ("/", other.path) or other.path.startswith(f"{self.path}/")
+        )
+
+
+@dataclass
+class Outcome:
+    """Paths that went (or would), and what was left with the reason."""
+
+    gone: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        self.gone += other.gone
+        self.left += other.left
+
+
+class Ground:
+    """What may not be removed: mount points with all that is on them, and what is kept."""
+
+    def __init__(self, keep: Sequence[str]) -> None:
+        self.mounts = {mount.path: mount for mount in storage.mounts(Path("/"))}
+        self.kept = [self.place(name) for path in keep if path for name in names(path)]
+
+    def place(self, path: str) -> Place:
+        """The place of a real path."""
+        above = [path, *map(str, Path(path).parents)]
+        mount = next((self.mounts[at] for at in above if at in self.mounts), None)
+        if mount is None:
+            return Place("", path)
+        inner = path[len(mount.path.rstrip("/")) :]
+        return Place(mount.number, mount.inner.rstrip("/") + inner or "/")
+
+    def spared(self, path: str) -> str:
+        """Why a path is left alone with all beneath it; empty where it is not."""
+        if path in self.mounts:
+            return "a mount point"
+        place = self.place(path)
+        return "kept" if any(kept.holds(place) for kept in self.kept) else ""
+
+    def is_above(self, path: str) -> bool:
+        """Whether something beneath a path is left alone."""
+        place = self.place(path)
+        return any(place.holds(kept) for kept in self.kept) or any(
+            mount.startswith(f"{path}/") for mount in self.mounts
+        )
+
+
+def remove(path: Path, keep: Sequence[str] = (), act: bool = True) -> Outcome:
+    """Remove a file or a tree, but no mount point and nothing of `keep`. act False: only say.
+
+    A link goes, and what it names stays; a directory that it names is said to be left.
     """
-    if path.is_symlink() or not path.is_dir():
-        if act:
-            path.unlink(missing_ok=True)
-        return []
-    if path.is_mount():
-        return [f"{path} (a mount point)"]
-    if path in [Path(kept) for kept in keep]:
-        return [f"{path} (kept)"]
-    # The usual tree holds neither: removed at a stroke.
-    mounts = [
-        Path(folder) / name
-        for folder, folders, _ in os.walk(path)
-        for name in folders
-        if (Path(folder) / name).is_mount()
-    ]
-    if not mounts and not keeps(path, keep):
-        if act:
-            shutil.rmtree(path)
-        return []
-    left = [line for child in sorted(path.iterdir()) for line in remove(child, keep, act)]
-    if act and not left:
-        path.rmdir()
-    return left
+    ground = Ground(keep)
+    named = str(path.resolve()) if path.is_symlink() and path.is_dir() else ""
+    try:
+        with nofollow.parent(path) as (directory, name):
+            real = str(Path(f"/proc/self/fd/{directory}").readlink() / name)
+            done = _remove(directory, name, real, ground, act)
+        if named and done.gone:
+            done.left.append(f"{named} (only the link {path} to it was removed)")
+        return done
+    except FileNotFoundError:
+        return Outcome()
+    except nofollow.UnsafePath as error:
+        return Outcome(left=[f"{path} ({error})"])
 
 
-def remove_ssd_files(directory: Path, act: bool = True) -> list[str]:
-    """Remove a worker's SSD tier, and its directory where nothing else is in it; what went."""
-    if not directory.is_dir():
-        return []
-    gone = existing([f"{glob.escape(str(directory))}/{SSD_FILES}"])
+def _remove(directory: int, name: str, path: str, ground: Ground, act: bool) -> Outcome:
+    info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if why := ground.spared(path):
+        return Outcome(left=[f"{path} ({why})"])
+    if not stat.S_ISDIR(info.st_mode):
+        if act:
+            os.unlink(name, dir_fd=directory)
+        return Outcome([path])
+    if not ground.is_above(path):
+        if act:
+            nofollow.remove_tree_at(directory, name)
+        return Outcome([path])
+    done = Outcome()
+    with nofollow.opened_at(directory, name) as inside:
+        for child in nofollow.listed(inside):
+            done.add(_remove(inside, child, f"{path}/{child}", ground, act))
+    if done.left:
+        return done
     if act:
-        for path in gone:
-            Path(path).unlink(missing_ok=True)
-        if not any(directory.iterdir()) and not directory.is_mount():
-            directory.rmdir()
-    return gone
+        os.rmdir(name, dir_fd=directory)
+    return Outcome([path])
+
+
+def remove_ssd_files(directory: Path, act: bool = True) -> Outcome:
+    """Remove a worker's SSD tier, and its directory where nothing else is in it."""
+    try:
+        with nofollow.opened(directory) as handle:
+            found = nofollow.listed(handle)
+            ours = sorted(fnmatch.filter(found, SSD_FILES))
+            for name in ours if act else ():
+                os.unlink(name, dir_fd=handle)
+    except (FileNotFoundError, NotADirectoryError):
+        return Outcome()
+    except nofollow.UnsafePath as error:
+        return Outcome(left=[f"{directory} ({error})"])
+    done = Outcome([f"{directory}/{name}" for name in ours])
+    if len(ours) == len(found):
+        done.add(remove(directory, act=act))
+        done.left = []  # a mount point of the site's, now empty
+    return done

@@ -113,13 +113,96 @@ def test_bundle_that_was_cut_off_is_refused(bundle: Path, share: float) -> None:
         archive.read(bundle, nowhere)
 
 
+ITEM = {"sha256": "0" * 64, "size": 1}
+
+
 @pytest.mark.parametrize(
-    "path", ["/etc/passwd", "wheels/../../x", "apt/../x/y", "wheels/.lock", "x"]
+    "path",
+    [
+        "/etc/passwd",
+        "wheels/../../x",
+        "apt/../x/y",
+        "wheels/.lock",
+        "x",
+        "wheels/x\n",
+        "wheels/a/b",
+    ],
 )
 def test_manifest_does_not_get_to_name_other_places(path: str) -> None:
-    text = json.dumps({"format": 1, "files": {path: {"sha256": "0" * 64, "size": 1}}})
+    text = manifest.text(manifest.made(RELEASE, PACKAGES, {}, {path: ("0" * 64, 1)}))
     with pytest.raises(BundleError, match="no place in a bundle"):
         manifest.parsed(text, "x.tar")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        *(
+            ({"release": name}, repr(name))
+            for name in (
+                *("../../victim", "/etc", "..", ".", "", "a/b", "bundles", ".lock", "a.partial"),
+                *("a\n", "-rf", "a" * 300),
+            )
+        ),
+        ({"locks": {"../worker-py3.12": "a" * 64}}, "../worker-py3.12"),
+        ({"locks": {"worker-py3.12": "A"}}, "'A'"),
+        ({"packages": {"../trixie": {}}}, "../trixie"),
+        ({"archives": {"../x": "https://example.org"}}, "../x"),
+        ({"files": {"wheels/x": {**ITEM, "size": -1}}}, "'wheels/x' with the size -1"),
+        ({"files": {"wheels/x": {**ITEM, "size": "1"}}}, "'wheels/x' with the size '1'"),
+        ({"files": {"wheels/x": {**ITEM, "size": True}}}, "'wheels/x' with the size True"),
+        ({"files": {"wheels/x": {**ITEM, "sha256": "x"}}}, "'wheels/x' with the sha256 'x'"),
+    ],
+)
+def test_every_name_of_a_manifest_is_looked_at(change: dict[str, Any], named: str) -> None:
+    made = manifest.made(RELEASE, PACKAGES, {"b" * 64: "https://example.org/x"}, {})
+    manifest.parsed(manifest.text(made), "x.tar")
+    with pytest.raises(BundleError) as error:
+        manifest.parsed(manifest.text({**made, **change}), "x.tar")
+    assert str(error.value).startswith("x.tar: manifest.json names ")
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"release": 1}, {"release": None}, {"files": []}, {"files": {"wheels/x": 1}}, []]
+)
+def test_manifest_of_another_shape_cannot_be_read(change: Any) -> None:
+    made = manifest.made(RELEASE, PACKAGES, {}, {})
+    text = json.dumps({**made, **change} if change else [])
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be read"):
+        manifest.parsed(text, "x.tar")
+
+
+def test_release_does_not_leave_the_wheelhouse(tmp_path: Path) -> None:
+    """As root: the directory that the name leads to is as it was."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("x")
+    content = manifest.made({**RELEASE, "id": "../../victim"}, PACKAGES, {}, {})
+    path = tmp_path / "bundle.tar"
+    archive.write(path, {}, manifest.text(content))
+    root = tmp_path / "srv" / "wheelhouse"
+    root.mkdir(parents=True)
+    with pytest.raises(BundleError, match=r"names the release '\.\./\.\./victim'"):
+        unpack.unpack(path, root)
+    assert [item.name for item in victim.iterdir()] == ["file"]
+    assert not any(root.iterdir())
+
+
+def test_size_that_is_not_the_manifests_is_refused_before_it_is_written(bundle: Path) -> None:
+    opened: list[str] = []
+    changed = rewritten(bundle, {"wheels/origins.json": b"{}" * 1000})
+    with pytest.raises(BundleError, match=r"wheels/origins\.json has 2000 bytes, .* says 2\."):
+        archive.read(changed, opened.append)
+    assert "wheels/origins.json" not in opened
+
+
+def test_bundle_that_was_swapped_after_the_check_is_refused(bundle: Path, tmp_path: Path) -> None:
+    root = tmp_path / "house"
+    with pytest.raises(BundleError, match="was replaced meanwhile"):
+        unpack.unpack(bundle, root, ("0" * 12, RELEASE["id"]))
+    assert not root.exists()
+    unpack.unpack(bundle, root, (manifest.identity(archive.head(bundle)), RELEASE["id"]))
 
 
 def test_missing_bundle_is_said(tmp_path: Path) -> None:
@@ -190,5 +273,9 @@ def test_what_apt_says_is_read() -> None:
     (package,) = closure.parsed(epoch)
     assert package.file == "libstdc++6_14.2.0-19_amd64.deb"
     assert package.version == "1:14.2.0-19"
+    for hidden in ("..%2f..%2fetc%2fcron.d%2fx", "%2e%2e"):
+        bad = line.replace("libstdc%2b%2b6_14.2.0-19_amd64.deb'", f"{hidden}'")
+        with pytest.raises(ValueError, match="no package's"):
+            closure.parsed(bad)
     with pytest.raises(ValueError, match="MD5Sum"):
         closure.parsed(line.replace("SHA256", "MD5Sum"))

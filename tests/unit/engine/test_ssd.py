@@ -10,9 +10,10 @@ from typing import Any
 
 import io_uring_probe
 import pytest
-from ansible.module_utils.dynfleet import sandboxed
+from ansible.module_utils.dynfleet import nofollow, sandboxed
 from ansible.module_utils.dynfleet.engine import ring, ssd
 from ansible.module_utils.testing import patch_module_args
+from planted import NOBODY, Place
 
 
 def facts(path: str, fstype: str | None) -> dict[str, Any]:
@@ -53,6 +54,33 @@ def test_what_was_tried() -> None:
     assert told[2].startswith(
         "direct I/O below /nvme0/flexkv/0 is writing in /nvme0/flexkv/0 fails"
     )
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service user of this host, which has no dynamo."""
+    monkeypatch.setattr(sandboxed, "USER", "nobody")
+
+
+def test_directory_of_the_users_is_tried_as_it_is(place: Place, user: None) -> None:
+    """Nothing is made or handed over there by root, and what is below a link is refused."""
+    with io_uring_probe.trial_directories([str(place.own / "flexkv" / "0")]) as made:
+        assert made == {str(place.own): str(place.own / "flexkv" / "0")}
+        assert not any(place.own.iterdir())
+    link = place.link("0", place.folder)
+    refused = pytest.raises(nofollow.UnsafePath, match=str(link))
+    with refused, io_uring_probe.trial_directories([str(link)]):
+        pass
+
+
+def test_directory_of_roots_gets_one_for_the_trial(place: Place, user: None) -> None:
+    path = place.own.parent
+    with io_uring_probe.trial_directories([str(path / "flexkv" / "0")]) as made:
+        (folder,) = map(Path, made)
+        assert folder.parent == path
+        assert (folder.stat().st_uid, folder.stat().st_mode & 0o777) == (NOBODY.pw_uid, 0o700)
+        (folder / "file").write_text("x")
+    assert not folder.exists()
 
 
 def test_the_setting_is_read(tmp_path: Path) -> None:

@@ -121,6 +121,23 @@ def test_other_digest_stops_with_both_and_nothing_of_it_is_left(
     assert file not in files(tmp_path / f"{RELEASE}.partial")
 
 
+def test_download_that_breaks_off_is_not_called_another_file(index: Index, tmp_path: Path) -> None:
+    pins = index.add("aaa") + index.add("bbb", body="x = 1\n" * 1000)
+    file = "bbb-1.0-py3-none-any.whl"
+    index.cut.add(file)
+    with pytest.raises(WheelError) as error:
+        collect(wanted({"worker-py3.12": pins}, index.add("uv")), tmp_path)
+    said = str(error.value)
+    assert f"{index.url}/files/{file}" in said or "bbb" in said
+    assert "the connection breaks off on the way" in said
+    assert "run this again" in said
+    assert "Somebody changed it" not in said
+    assert file not in files(tmp_path / f"{RELEASE}.partial")
+    index.cut.clear()
+    collect(wanted({"worker-py3.12": pins}, index.add("uv")), tmp_path)
+    assert file in files(tmp_path / RELEASE)
+
+
 def test_failed_run_is_resumed_and_nothing_is_fetched_again(index: Index, tmp_path: Path) -> None:
     # More than one call of pip; the last package is not to be had.
     names = [f"p{number:02}" for number in range(20)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dynfleet.verify import units
+from ansible.module_utils.dynfleet.verify import alarms, units
 
 SHOWN = {
     "Id": "dynamo-nats.service",
@@ -63,6 +64,34 @@ def unit(shown: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
 )
 def test_problems(seen: dict[str, Any], found: list[tuple[str, str]]) -> None:
     assert [(problem["check"], problem["seen"]) for problem in units.problems(seen)] == found
+
+
+# What etcd 3.4.23 answered with a store at its quota; its /health says no more than this.
+FULL = {"alarms": [{"memberID": "3319814642761637952", "alarm": "NOSPACE"}]}
+
+
+def test_full_store_of_etcd_is_named_with_what_to_do() -> None:
+    """Instead of the health that follows from it."""
+    health = {**SICK, "seen": 'HTTP 503 {"health":"false"}'}
+    (problem,) = units.problems(unit(health=health, alarms=alarms.told(FULL)))
+    assert problem["check"] == "alarm"
+    assert problem["seen"].startswith("alarm NOSPACE (member 2e1259d415f2a040): the store has")
+    assert "docs/etcd.md, The store is full (NOSPACE)" in problem["seen"]
+    page = Path(__file__).resolve().parents[3] / "docs" / "etcd.md"
+    assert "\n## The store is full (NOSPACE)\n" in page.read_text()
+
+
+@pytest.mark.parametrize("document", [None, {}, {"alarms": []}, [], {"alarms": None}])
+def test_unhealthy_etcd_without_an_alarm_is_told_as_before(document: Any) -> None:
+    (problem,) = units.problems(unit(health=SICK, alarms=alarms.told(document)))
+    assert problem["check"] == "health"
+
+
+def test_alarms_of_several_members_are_told_once_each() -> None:
+    both = [{"memberID": str(number), "alarm": "CORRUPT"} for number in (10, 11)]
+    (said,) = alarms.told({"alarms": both})
+    assert said.startswith("alarm CORRUPT (member a, b): ")
+    assert "etcd_replace.yml" in said
 
 
 def test_unit_that_nobody_expects() -> None:

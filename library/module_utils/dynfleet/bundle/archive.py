@@ -15,7 +15,10 @@ from ansible.module_utils.dynfleet.bundle import manifest
 from ansible.module_utils.dynfleet.bundle.manifest import BundleError
 from ansible.module_utils.dynfleet.files import sha256_of
 
+FILE = manifest.FILE
 BLOCK = 1 << 20
+# A manifest of some thousand files is well below this.
+MOST_MANIFEST = 64 << 20
 Sink = Callable[[str], Optional[IO[bytes]]]
 
 
@@ -25,7 +28,7 @@ def write(path: Path, files: Mapping[str, Path], content: str) -> str:
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as raw:
         with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as out:
-            for name, text in ((manifest.FILE, content), (manifest.SUMS, manifest.sums(content))):
+            for name, text in ((FILE, content), (manifest.SUMS, manifest.sums(content))):
                 data = text.encode()
                 out.addfile(member(name, len(data)), io.BytesIO(data))
             for name, source in sorted(files.items()):
@@ -64,9 +67,11 @@ def head(path: Path) -> str:
     """The manifest's text, which is the first file: the rest is not read."""
     with opened(path) as found:
         first = found.next()
-        stream = found.extractfile(first) if first and first.name == manifest.FILE else None
-        if stream is None:
-            raise BundleError(f"{path} is no bundle: its first file is not {manifest.FILE}")
+        stream = found.extractfile(first) if first and first.name == FILE else None
+        if first is None or stream is None:
+            raise BundleError(f"{path} is no bundle: its first file is not {FILE}")
+        if first.size > MOST_MANIFEST:
+            raise BundleError(f"{path} is no bundle: its {FILE} has {first.size} bytes")
         return stream.read().decode("utf-8", "replace")
 
 
@@ -81,25 +86,31 @@ def read(path: Path, sink: Sink) -> dict[str, Any]:
     left = dict(content["files"])
     with opened(path) as found:
         for info in found:
-            if info.name == manifest.FILE:
+            if info.name == FILE:
                 continue
             stream = found.extractfile(info) if info.isfile() else None
             if info.name == manifest.SUMS and stream:
                 if stream.read().decode("utf-8", "replace") != manifest.sums(text):
-                    raise BundleError(f"{path}: {manifest.SUMS} is not what {manifest.FILE} says")
+                    raise BundleError(f"{path}: {manifest.SUMS} is not what {FILE} says")
                 continue
             if info.name not in left or stream is None:
-                raise BundleError(f"{path}: {info.name} is not in its {manifest.FILE}")
-            wanted = left.pop(info.name)["sha256"]
+                raise BundleError(f"{path}: {info.name} is not in its {FILE}")
+            item = left.pop(info.name)
+            wanted = item["sha256"]
+            if info.size != item["size"]:
+                raise BundleError(
+                    f"{path}: {info.name} has {info.size} bytes, {FILE} says {item['size']}. "
+                    "Copy the bundle again from where it was made"
+                )
             seen = _copied(stream, sink(info.name))
             if seen != wanted:
                 raise BundleError(
-                    f"{path}: {info.name} has sha256 {seen}, {manifest.FILE} says {wanted}. It was "
+                    f"{path}: {info.name} has sha256 {seen}, {FILE} says {wanted}. It was "
                     "changed after it was made; copy it again from where it was made"
                 )
     if left:
         raise BundleError(
-            f"{path}: {len(left)} files of its {manifest.FILE} are missing, the first is "
+            f"{path}: {len(left)} files of its {FILE} are missing, the first is "
             f"{next(iter(left))}: it was cut off; copy it again"
         )
     return content

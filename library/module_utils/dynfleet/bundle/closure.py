@@ -14,6 +14,8 @@ from urllib.parse import unquote
 _LINE = re.compile(
     r"'(?P<url>[^']+)' (?P<cached>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
 )
+# Names become files of the repository: no directories, nothing hidden.
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_%:-]*")
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,15 @@ def command(status: str, archives: str, packages: Sequence[str], *options: str) 
 
 
 def parsed(output: str) -> list[Package]:
-    """What ``--print-uris`` lists. Raises ValueError for a line without a digest."""
+    """What ``--print-uris`` lists. Raises ValueError without a digest or with a name of no file."""
     found = []
     for line in output.splitlines():
         match = _LINE.fullmatch(line.strip())
         if not match:
             raise ValueError(f"apt names no sha256 in: {line}")
-        found.append(Package(match["url"], match["cached"], int(match["size"]), match["sha256"]))
+        package = Package(match["url"], match["cached"], int(match["size"]), match["sha256"])
+        for name in (package.file, package.cached):
+            if not _FILE.fullmatch(name):
+                raise ValueError(f"apt names the file {name!r}, which is no package's, in: {line}")
+        found.append(package)
     return sorted(found, key=lambda package: package.file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 FILE = "manifest.json"
@@ -14,6 +14,10 @@ SUMS = "SHA256SUMS"
 FORMAT = 1
 # Where files lie: a bundle does not get to name other places.
 _PATH = re.compile(r"(wheels|archives|apt/[a-z0-9][a-z0-9.-]*)/[A-Za-z0-9_][A-Za-z0-9_.+!~-]*")
+# A directory among the wheelhouse's own: neither hidden nor half-made, nor that of bundles.
+_RELEASE = re.compile(r"(?!bundles$)(?!.*\.partial$)[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class BundleError(Exception):
@@ -64,16 +68,43 @@ def sums(content: str) -> str:
 def parsed(content: str, source: str) -> dict[str, Any]:
     """A manifest's content. Raises BundleError for what is none that this code can use."""
     try:
-        found = json.loads(content)
+        found = dict(json.loads(content))
         layout = found["format"]
-    except (ValueError, TypeError, KeyError) as error:
+        if layout == FORMAT:
+            wrong = list(_wrong(found))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BundleError(f"{source}: {FILE} cannot be read: {error!r}") from None
     if layout != FORMAT:
         raise BundleError(f"{source} is of format {layout}, wanted is {FORMAT}: make it anew")
-    for path in found["files"]:
+    if wrong:
+        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+        raise BundleError(
+            f"{source}: {FILE} names {'; '.join(wrong[:3])}{more}. Nothing was unpacked: no bundle "
+            "of playbooks/bundle.yml says that, so ask where this one came from"
+        )
+    return found
+
+
+def _wrong(found: Mapping[str, Any]) -> Iterator[str]:
+    """Names, digests and sizes that no bundle of ours has; they become paths on the builder."""
+    if not _RELEASE.fullmatch(found["release"]):
+        yield f"the release {found['release']!r}, which is no name of a release"
+    for kind, names in (("lock file", found["locks"]), ("distribution", found["packages"])):
+        yield from (f"the {kind} {n!r}, which is no plain name" for n in names if not _plain(n))
+    for sha256 in (*found["archives"], *found["locks"].values()):
+        if not _SHA256.fullmatch(sha256):
+            yield f"the sha256 {sha256!r}, which is not 64 hexadecimal digits"
+    for path, item in found["files"].items():
         if not _PATH.fullmatch(path):
-            raise BundleError(f"{source}: {FILE} names {path!r}, which is no place in a bundle")
-    return dict(found)
+            yield f"{path!r}, which is no place in a bundle"
+        if not _SHA256.fullmatch(item["sha256"]):
+            yield f"{path!r} with the sha256 {item['sha256']!r}, which is not 64 hexadecimal digits"
+        if type(item["size"]) is not int or item["size"] < 0:
+            yield f"{path!r} with the size {item['size']!r}, which is not in bytes"
+
+
+def _plain(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def objections(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ansible.module_utils.dynfleet.bundle import archive, manifest
+from ansible.module_utils.dynfleet.bundle.manifest import BundleError
 from ansible.module_utils.dynfleet.wheels import house
 
 BUNDLES = "bundles"
@@ -23,10 +24,19 @@ def is_there(root: Path, identity: str, release: str) -> bool:
     return (place(root, identity) / manifest.FILE).exists() and house.is_whole(root / release)
 
 
-def unpack(path: Path, root: Path) -> dict[str, Any]:
-    """Unpack what is not there, every file compared with the manifest; the manifest."""
+def unpack(path: Path, root: Path, expected: tuple[str, str] | None = None) -> dict[str, Any]:
+    """Unpack what is not there, every file compared with the manifest; the manifest.
+
+    expected: id and release that the archive was checked to have.
+    """
     text = archive.head(path)
     content = manifest.parsed(text, str(path))
+    seen = (manifest.identity(text), content["release"])
+    if expected and seen != expected:
+        raise BundleError(
+            f"{path} is the bundle {seen[0]} of {seen[1]}, not the one that was checked "
+            f"({expected[0]} of {expected[1]}): it was replaced meanwhile. Run this again"
+        )
     wheels = root / content["release"]
     rest = place(root, manifest.identity(text))
     partial = {

@@ -7,10 +7,9 @@ the file); a cordon lies in /run, for the keys that it holds end with the proces
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.dynfleet import files
+from ansible.module_utils.dynfleet import files, nofollow
 
 DRAINED = "/etc/dynamo/drained"
 CORDONED = "/run/dynamo-roll/cordoned"
@@ -70,7 +69,7 @@ def write(path: str, mark: dict[str, Any]) -> None:
 
 def remove(path: str) -> None:
     """Remove a mark; one that is not there is no error."""
-    Path(path).unlink(missing_ok=True)
+    nofollow.unlink(path)
 
 
 def told(mark: dict[str, Any] | None) -> str:

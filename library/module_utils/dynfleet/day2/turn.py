@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.dynfleet import systemd
+from ansible.module_utils.dynfleet import nofollow, systemd
 from ansible.module_utils.dynfleet.day2 import discovery, idle, lock, marks, remains, routing
 from ansible.module_utils.dynfleet.day2.workers import Worker, look_at
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
@@ -281,7 +281,11 @@ class Turn:
                 raise self.fail(worker, f"has stopped, but its processes {left} are still there")
             orphans = held - remains.shared_memory(remains.everyone())
             for name in sorted(path for path in orphans if Path(path).exists()):
-                Path(name).unlink(missing_ok=True)
+                try:
+                    nofollow.unlink(name)
+                except nofollow.UnsafePath as error:
+                    report.notes.append(f"left behind: {error}")
+                    continue
                 report.notes.append(f"removed {name}, which it had left behind")
             if self.recorded:
                 report.notes.append("GPU memory not looked at: the topology is a recorded one")

@@ -101,6 +101,7 @@ RULES: Mapping[str, Rule] = {
     "worker_stop_timeout": SECONDS,
     "worker_grace_seconds": SECONDS,
     "model_timeout": SECONDS,
+    "dynamo_apt_lock_seconds": SECONDS,
     "model_jobs": Rule("int", 1, 64, hint="connections of one host"),
     "frontend_start_timeout": SECONDS,
     "frontend_drain_seconds": SECONDS,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible.module_utils.dynfleet import nofollow
 from ansible.module_utils.dynfleet.files import make_parents
 from ansible.module_utils.dynfleet.lock import locked
 from ansible.module_utils.dynfleet.model import hub, journal, room, rsync, tree
@@ -173,25 +175,29 @@ class Bring:
             fetched: list[str] = []
             remade = bool(plan.damaged)
             if remade or self.wanted.verify:
-                fetched = self.stage(plan, deadline, lock)
-                remade = remade or not all(_same(self.tree, file) for file in plan.files)
-                self.name(plan, remade)
+                with self.staging() as staging:
+                    fetched = self.stage(plan, staging, deadline, lock)
+                    remade = remade or not all(_same(self.tree, file) for file in plan.files)
+                    self.name(plan, staging, remade)
             if not plan.linked:
                 tree.switch(self.tree)
             for left in self.tree.left():
-                shutil.rmtree(left)
+                nofollow.remove_tree(left)
             return fetched, remade or not plan.linked
 
-    def stage(self, plan: Plan, deadline: float, lock: int) -> list[str]:
+    def stage(self, plan: Plan, staging: Path, deadline: float, lock: int) -> list[str]:
         """Fill the staging directory; the files that the source gave."""
-        source, jobs, staging = self.wanted.source, self.wanted.jobs, self.tree.staging
-        staging.mkdir(mode=0o700, exist_ok=True)
+        source, jobs = self.wanted.source, self.wanted.jobs
         journal.unshare(staging, plan.records)
         for record in plan.records:
             known = plan.known.get(record.file.path)
             if known is not None and record.verified is None:
-                link(known, staging / record.file.path)
-                record.verified = known.stat().st_mtime_ns
+                handle = os.open(known, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    link(handle, staging / record.file.path)
+                    record.verified = os.fstat(handle).st_mtime_ns
+                finally:
+                    os.close(handle)
         transfer = Transfer(self.reader(), plan.records, staging, jobs, deadline)
         transfer.look()
         fetch = [record.file.path for record in plan.fetch]
@@ -202,14 +208,29 @@ class Bring:
         transfer.run()
         return fetch
 
-    def name(self, plan: Plan, remade: bool) -> None:
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """The staging directory by descriptor: above it another user may be able to write. What
+        goes wrong in it is told with its name."""
+        with nofollow.private(self.tree.staging) as path:
+            named, name = str(path), str(self.tree.staging)
+            try:
+                yield path
+            except FetchError as error:
+                raise type(error)(str(error).replace(named, name)) from error
+            except OSError as error:
+                if isinstance(error.filename, str):
+                    error.filename = error.filename.replace(named, name)
+                raise
+
+    def name(self, plan: Plan, staging: Path, remade: bool) -> None:
         """Make the staging directory the revision's, or remove it where nothing was wrong."""
         if not remade:
-            shutil.rmtree(self.tree.staging)
+            nofollow.remove_tree(self.tree.staging)
             return
-        tree.purge(self.tree.staging, [file.path for file in plan.files])
-        tree.write_stamp(self.tree.staging, plan.files, _told(self.wanted.source))
-        tree.name_staging(self.tree)
+        tree.purge(staging, [file.path for file in plan.files])
+        tree.write_stamp(staging, plan.files, _told(self.wanted.source))
+        tree.name_staging(self.tree, staging)
 
 
 def _size(path: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -25,11 +26,17 @@ LATE = f"the time limit (model_timeout) is over. {ON}"
 EVERY = 1
 
 
-def link(there: Path, path: Path) -> None:
-    """Give a file of this host another name."""
+def link(handle: int, path: Path) -> None:
+    """Give an open file another name: it is the file that was looked at, whatever its name is now
+    the name of."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    os.link(there, path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # With a directory named, link follows what it is given (linkat(2)).
+        os.link(f"/proc/self/fd/{handle}", path.name, dst_dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 class DigestError(FetchError):
@@ -116,10 +123,19 @@ class Transfer:
         """Link a file of this host if it is the same one."""
         candidates, record.candidates = record.candidates, []
         for candidate in candidates:
-            if self._digest(record, candidate) == record.file.digest:
-                link(candidate, self._path(record))
-                self._good(record)
-                return
+            with candidate.open("rb") as stream:
+                opened = Path(f"/proc/self/fd/{stream.fileno()}")
+                if self._digest(record, opened) != record.file.digest:
+                    continue
+                try:
+                    link(stream.fileno(), self._path(record))
+                except OSError as error:
+                    # A link to another file system; a file that was removed meanwhile.
+                    if error.errno not in (errno.EXDEV, errno.ENOENT):
+                        raise
+                    continue
+            self._good(record)
+            return
 
     def _begin(self, order: int, record: Record) -> None:
         """Ask for the first missing part."""
@@ -196,7 +212,7 @@ class Transfer:
 
     def _write(self, record: Record, part: Part, piece: Piece) -> None:
         """Write what comes to its place."""
-        handle = os.open(self._path(record), os.O_WRONLY | os.O_CREAT, 0o600)
+        handle = os.open(self._path(record), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             if os.fstat(handle).st_size != record.file.size:
                 os.ftruncate(handle, record.file.size)
@@ -239,7 +255,7 @@ class Transfer:
 
     def _good(self, record: Record) -> None:
         """Make a file safe on disk and readable, and note it."""
-        handle = os.open(self._path(record), os.O_RDONLY)
+        handle = os.open(self._path(record), os.O_RDONLY | os.O_NOFOLLOW)
         try:
             os.fchmod(handle, 0o644)
             if os.geteuid() == 0:

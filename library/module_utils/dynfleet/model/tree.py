@@ -9,12 +9,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.dynfleet import nofollow
 from ansible.module_utils.dynfleet.model.manifest import NEEDED, File
 
 STAMP = ".dynamo-model.json"
@@ -76,7 +76,7 @@ def stamped(directory: Path, stamp: dict[str, Any]) -> Iterator[tuple[str, str]]
     """Path and digest of each file that is as it was when it was checked."""
     for path, entry in stamp.items():
         try:
-            info = (directory / path).stat()
+            info = (directory / path).lstat()
         except OSError:
             continue
         if [info.st_size, info.st_mtime_ns] == [entry.get("size"), entry.get("mtime_ns")]:
@@ -134,16 +134,25 @@ def purge(directory: Path, keep: Sequence[str]) -> None:
             path.unlink()
 
 
-def name_staging(tree: Tree) -> None:
-    """Give the staging directory its name; a damaged directory of that name goes."""
-    for directory in (tree.staging, *(p for p in tree.staging.rglob("*") if p.is_dir())):
+def name_staging(tree: Tree, staging: Path) -> None:
+    """Give the staging directory its name; a damaged directory of that name goes.
+
+    staging: a path to it that nobody can lead elsewhere. Raises TreeError where its own name was.
+    """
+    for directory in (staging, *(p for p in staging.rglob("*") if p.is_dir())):
         directory.chmod(0o755)
         sync(directory)
-    if tree.final.exists():
+    # Whatever it is that has the name: a link goes, and what it names stays.
+    if os.path.lexists(tree.final):
         exchange(tree.staging, tree.final)
-        shutil.rmtree(tree.staging)
+        nofollow.remove_tree(tree.staging)
     else:
         tree.staging.rename(tree.final)
+    if not nofollow.same(tree.final, staging):
+        raise TreeError(
+            f"{tree.staging} was renamed or replaced while it was filled: see who can write to "
+            f"{tree.path.parent}"
+        )
     sync(tree.path.parent)
 
 

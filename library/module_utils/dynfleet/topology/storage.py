@@ -19,13 +19,15 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """A line of /proc/self/mountinfo: `number` is major:minor of the device."""
+    """A line of /proc/self/mountinfo: `number` is major:minor of the device, `inner` the path in
+    its file system, which is not / for a bind mount."""
 
     path: str
     number: str
     fstype: str
     device: str
     options: str
+    inner: str
 
 
 def mounts(root: Path) -> list[Mount]:
@@ -36,8 +38,10 @@ def mounts(root: Path) -> list[Mount]:
         fields, after = head.split(), tail.split()
         if len(fields) >= 6 and len(after) >= 3:
             options = ",".join(dict.fromkeys((fields[5] + "," + after[2]).split(",")))
-            path = _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), fields[4])
-            found.append(Mount(path, fields[2], after[0], after[1], options))
+            inner, path = (
+                _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), text) for text in fields[3:5]
+            )
+            found.append(Mount(path, fields[2], after[0], after[1], options, inner))
     return found
 
 

@@ -95,7 +95,9 @@ def problems(unit: Mapping[str, Any]) -> list[Problem]:
     if unit.get("flapping"):
         found.append(_problem("flapping", "a process that stays", unit["flapping"]))
     health = unit.get("health")
-    if health and not health["ok"]:
+    if alarms := unit.get("alarms"):
+        found += [_problem("alarm", "no alarm of etcd's", alarm) for alarm in alarms]
+    elif health and not health["ok"]:
         found.append(_problem("health", f"{health['url']}: {health['wanted']}", health["seen"]))
     return found
 

@@ -192,6 +192,21 @@ class Collection:
             pool.shutdown(cancel_futures=True)
 
     def load(self, python: str, requirements: Path, timeout: int) -> None:
+        """Load a batch. pip takes a file that broke off for another one: a wrong digest counts if
+        it is the same wrong one twice."""
+        first = self.run_pip(python, requirements, timeout)
+        if not first:
+            return
+        mismatch = pip.mismatch(first)
+        second = self.run_pip(python, requirements, timeout) if mismatch else first
+        if not second:
+            return
+        if mismatch and (again := pip.mismatch(second)) and again["got"] != mismatch["got"]:
+            raise WheelError(f"pip download: {pip.broken_off(again)}")
+        raise WheelError(f"pip download: {pip.explained(second)}")
+
+    def run_pip(self, python: str, requirements: Path, timeout: int) -> str:
+        """Output of a pip that failed; empty where it did not."""
         target = str(self.directory)
         argv = pip.download_command(python, self.wanted.glibc, str(requirements), target)
         try:
@@ -208,8 +223,7 @@ class Collection:
             raise WheelError(
                 f"pip ran longer than {timeout} s; what was loaded is kept, run this again"
             ) from None
-        if done.returncode != 0:
-            raise WheelError(f"pip download: {pip.explained(done.stderr + done.stdout)}")
+        return done.stderr + done.stdout if done.returncode != 0 else ""
 
     def add_built(self) -> None:
         """Copy the built wheels, each compared with the digest that its build names."""

@@ -40,9 +40,23 @@ def download_command(python: str, glibc: int, requirements: str, target: str) ->
     ]
 
 
+def mismatch(output: str) -> re.Match[str] | None:
+    """Where pip speaks of a digest: groups `what`, `url`, `wanted` and `got`."""
+    return _MISMATCH.search(output)
+
+
+def broken_off(found: re.Match[str]) -> str:
+    """What a file is that came with another wrong digest each time."""
+    return (
+        f"{found['url'] or found['what']} came with another content each time (the last sha256 is "
+        f"{found['got']}): the connection breaks off on the way. What was loaded is kept, run this "
+        "again; see that no proxy ends long downloads"
+    )
+
+
 def explained(output: str) -> str:
     """Why a download failed: both digests where it is a digest, else pip's last lines."""
-    found = _MISMATCH.search(output)
+    found = mismatch(output)
     if not found:
         return "\n".join(output.strip().splitlines()[-12:])
     wanted = re.findall(r"[0-9a-f]{64}", found["wanted"])
