@@ -71,7 +71,7 @@ restarted:
   type: bool
   returned: always
 seconds:
-  description: Seconds of the restart, until it served again.
+  description: Seconds of the restart, until it served again or was given up.
   type: float
   returned: always
 """
@@ -83,16 +83,24 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, routing, unforeseen
+from ansible.module_utils.dynfleet.day2.report import failure
 from ansible.module_utils.dynfleet.day2.workers import Unit
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
-from ansible.module_utils.dynfleet.systemd import journal, show, systemctl
+from ansible.module_utils.dynfleet.systemd import show, systemctl
 from ansible.module_utils.dynfleet.verify import client, units
 
 SERVE_SECONDS = 60.0
 
 
 class Failed(Exception):
-    """The unit is not back; the message says what was seen."""
+    """The unit is not back; the message says what was seen.
+
+    asked: what was asked of it. do: what to do about it.
+    """
+
+    def __init__(self, what: str, asked: str = "", do: str = "") -> None:
+        super().__init__(what)
+        self.asked, self.do = asked, do
 
 
 def wanted(params: dict[str, Any], unit: Unit) -> bool:
@@ -144,19 +152,32 @@ def wait_serving(params: dict[str, Any]) -> None:
         if units.healthy(answer.status, answer.document(), params["answer"]):
             break
         if time.monotonic() > deadline:
-            raise Failed(f"does not serve: {params['url']} says {answer.brief()}")
+            fields = "".join(f", {key} {value}" for key, value in params["answer"].items())
+            raise Failed(
+                f"does not serve: {params['url']} says {answer.brief()}",
+                f"HTTP 200{fields} within {SERVE_SECONDS:.0f} s of its start",
+            )
         time.sleep(0.2)
     if params["namespace"]:
         parts = urlsplit(params["url"])
         serving = discovery.serving(Etcd(params["etcd"]), params["namespace"])
-        there = {item.lease for item in serving}
-        routing.settle([f"{parts.scheme}://{parts.netloc}"], there.issubset, SERVE_SECONDS)
+        there = frozenset(item.lease for item in serving)
+        url = f"{parts.scheme}://{parts.netloc}"
+        try:
+            routing.settle([url], routing.Routed(have=there), SERVE_SECONDS)
+        except routing.Unconfirmed as error:
+            raise Failed(
+                f"does not route to every worker: {error}",
+                f"its router has every worker that etcd has: {routing.listed(sorted(there))}",
+                "look in its log for the workers that it lacks: one with another model card than "
+                "that of its first worker is refused (worker_block_size, worker_max_model_len)",
+            ) from error
 
 
 def turn(module: AnsibleModule, unit: Unit) -> bool:
     """Restart the unit where it has to be; whether it had to.
 
-    Raises Failed, EtcdError, lock.Stopped and routing.Unconfirmed.
+    Raises Failed, EtcdError and lock.Stopped.
     """
     params: dict[str, Any] = module.params
     unit.look()
@@ -190,23 +211,36 @@ def main() -> None:
     params: dict[str, Any] = module.params
     unit = Unit(params["unit"])
     started = time.monotonic()
+
+    def passed() -> float:
+        return round(time.monotonic() - started, 2)
+
     try:
         with lock.ended_by_failure(
             params["etcd"], None if module.check_mode else params["run"], unit.name
         ):
             needed = turn(module, unit)
-    except (Failed, EtcdError, lock.Stopped, routing.Unconfirmed) as error:
-        module.fail_json(
-            msg=f"{unit.name} {error}. Its last lines:\n{journal(unit.name)}\n"
-            f"See also: journalctl -u {unit.name}; systemctl status {unit.name}"
+    except (EtcdError, lock.Stopped) as error:
+        module.fail_json(msg=f"{unit.name} was not restarted: {error}", seconds=passed())
+    except Failed as error:
+        unit.look()
+        state = unit.state
+        msg = failure(
+            unit.name,
+            str(error),
+            asked=error.asked or "systemd calls it active: its readiness gate has passed",
+            seen=f"{error}; the unit is {state.get('ActiveState')} ({state.get('SubState')})",
+            do=error.do or "fix what its log says, then run the same command again: it begins here",
         )
+        module.fail_json(msg=msg, seconds=passed())
     except Exception as error:
-        module.fail_json(msg=unforeseen.told(error, f"The restart of {unit.name}"))
+        told = unforeseen.told(error, f"The restart of {unit.name}")
+        module.fail_json(msg=told, seconds=passed())
     else:
         module.exit_json(
             changed=needed,
             restarted=needed,
-            seconds=round(time.monotonic() - started, 2),
+            seconds=passed(),
             diff={"prepared": f"restart {unit.name}\n"} if needed else {},
         )
 

@@ -199,11 +199,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet import files as fileset
 from ansible.module_utils.dynfleet import nofollow
 from ansible.module_utils.dynfleet import units as unitset
+from ansible.module_utils.dynfleet.day2.report import failure
 from ansible.module_utils.dynfleet.systemd import (
     UNIT_DIRECTORY,
     held_gpus,
     is_masked,
-    journal,
     running,
     show,
     systemctl,
@@ -287,10 +287,22 @@ class UnitSet:
         return unitset.stale_instances(known, self.names, template)
 
     def fail(self, name: str, what: str) -> None:
-        """End the module, with what the unit logged."""
+        """End the module, with the unit's state and what it logged."""
+        states = show(self.names)
+        seen = [
+            f"{one} is {state.get('ActiveState')} ({state.get('SubState')}), restarted "
+            f"{state.get('NRestarts') or 0} times"
+            for one, state in states.items()
+            if one == name or state.get("ActiveState") != "active"
+        ]
         self.module.fail_json(
-            msg=f"{name} {what}. Its last lines:\n{journal(name)}\n"
-            f"See also: journalctl -u {name}; systemctl status {name}"
+            msg=failure(
+                name,
+                what,
+                asked="systemd calls it active: its readiness gate (ExecStartPost) has passed",
+                seen="; ".join(seen),
+                do="fix what its log says, then run the same command again",
+            )
         )
 
     def must(self, *arguments: str, timeout: float = 60) -> None:

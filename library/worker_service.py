@@ -145,6 +145,15 @@ workers:
       type: dict
     notes: {description: What else was seen., type: list, elements: str}
     safe_to_stop: {description: Whether it is out of routing with nothing in flight., type: bool}
+mention:
+  description: Words by which the frontends' logs name the worker that failed.
+  type: list
+  elements: str
+  returned: failure
+seconds:
+  description: Seconds until it failed.
+  type: float
+  returned: failure
 during:
   description: Rates of the frontends since the roll began, with O(budget).
   type: dict
@@ -158,12 +167,14 @@ late:
 """
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.day2 import figures, lock, marks, unforeseen
-from ansible.module_utils.dynfleet.day2.turn import Failed, Turn
+from ansible.module_utils.dynfleet.day2.report import Failed
+from ansible.module_utils.dynfleet.day2.turn import Turn
 from ansible.module_utils.dynfleet.day2.workers import PlanError, Worker, read_plan
 from ansible.module_utils.dynfleet.etcd import EtcdError
 from ansible.module_utils.dynfleet.lock import LockError, locked
@@ -251,15 +262,21 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    started = time.monotonic()
     roll = None if module.check_mode else params["run"]
     try:
         with lock.ended_by_failure(params["etcd"], roll, params["address"]):
             result = run(module)
     except (Failed, EtcdError, LockError, lock.Stopped, PlanError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(
+            msg=str(error),
+            mention=error.mention if isinstance(error, Failed) else [],
+            seconds=round(time.monotonic() - started, 2),
+        )
     except Exception as error:
         indices = ", ".join(map(str, params["workers"]))
-        module.fail_json(msg=unforeseen.told(error, f"The turn of worker {indices}"))
+        told = unforeseen.told(error, f"The turn of worker {indices}")
+        module.fail_json(msg=told, seconds=round(time.monotonic() - started, 2))
     else:
         module.exit_json(**result)
 

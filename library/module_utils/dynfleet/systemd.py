@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ansible.module_utils.dynfleet import files, units
+from ansible.module_utils.dynfleet.verify import units as telling
 
 UNIT_DIRECTORY = "/etc/systemd/system/"
 STARTED = "/run/dynamo-started"
@@ -60,18 +61,24 @@ def held_gpus(state: Mapping[str, str]) -> list[str]:
 
 
 def journal(name: str, lines: int = 15) -> str:
-    """The last lines that a unit logged, each cut to a length that can be read."""
+    """The last lines that a unit logged, each cut to a length that can be read.
+
+    Before them what the last hour's log says of trouble, if it is not in them.
+    """
+    log = log_lines(name, "--lines=200", "--since=-1h") or log_lines(name, f"--lines={lines}")
+    trouble = [line for line in log[:-lines] if telling.is_trouble(line)]
+    before = [*telling.telling(trouble, 5)[:5], "..."] if trouble else []
+    return "\n".join(before + [line[:300] for line in log[-lines:]])
+
+
+def log_lines(name: str, *options: str) -> list[str]:
+    """Lines of a unit's log."""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={name}", *options]
     try:
-        logged = subprocess.run(
-            ["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", name],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        ).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:
-        return "(journalctl did not answer within 30 s)"
-    return "\n".join(line[:300] for line in logged.strip().splitlines())
+        return ["(journalctl did not answer within 30 s)"]
+    return done.stdout.strip().splitlines()
 
 
 def is_masked(name: str) -> bool:

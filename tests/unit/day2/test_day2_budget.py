@@ -9,7 +9,7 @@ from typing import Any
 import frontend_figures
 import pytest
 import worker_service
-from ansible.module_utils.dynfleet.day2.turn import Failed
+from ansible.module_utils.dynfleet.day2.report import Failed
 from ansible.module_utils.testing import patch_module_args
 from etcd_stand_in import EtcdStandIn
 

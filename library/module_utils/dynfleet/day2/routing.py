@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from ansible.module_utils.dynfleet.day2 import discovery, marks
 from ansible.module_utils.dynfleet.day2.workers import Worker
@@ -16,6 +17,27 @@ PAGE_SECONDS = 5.0
 
 class Unconfirmed(Exception):
     """The frontends do not say what they should in time; the message says which and what."""
+
+
+class Routed(NamedTuple):
+    """Instances that every frontend's router should have, and should not have."""
+
+    have: frozenset[int] = frozenset()
+    lack: frozenset[int] = frozenset()
+
+    def wrong(self, registered: Set[int]) -> str:
+        """What is otherwise at a frontend, as the rest of a sentence; empty where nothing is."""
+        missing, left = sorted(self.have - registered), sorted(self.lack & registered)
+        said = [f"does not route to {listed(missing)}"] if missing else []
+        said += [f"still routes to {listed(left)}"] if left else []
+        return " and ".join(said)
+
+
+def listed(instances: Sequence[int], most: int = 8) -> str:
+    """Instances as the metrics and logs of frontends name them: in decimal digits."""
+    names = [str(instance) for instance in instances[:most]]
+    more = [f"{len(instances) - most} more"] if len(instances) > most else []
+    return ", ".join(names + more) or "none"
 
 
 def now() -> str:
@@ -33,27 +55,35 @@ def pages(frontends: Sequence[str]) -> dict[str, client.Answer]:
         return dict(zip(frontends, pool.map(ask, frontends)))
 
 
-def settle(frontends: Sequence[str], good: Callable[[set[int]], bool], seconds: float) -> list[str]:
-    """Wait until every frontend's set of registered instances is good.
+def settle(frontends: Sequence[str], wanted: Routed, seconds: float) -> list[str]:
+    """Wait until every frontend's router has the instances that it should.
 
     Returns what was noted: frontends that do not answer route nothing, but that has to be said.
-    Raises Unconfirmed after `seconds`, and where no frontend answers at all.
+    Raises Unconfirmed after `seconds`, and where no frontend answers at all: a line that stands
+    alone, then a line a frontend.
     """
     deadline = time.monotonic() + seconds
     while True:
         seen = pages(frontends)
-        silent = [url for url, page in seen.items() if page.status != 200]
-        wrong = [
-            url
+        silent = [
+            f"{url} does not answer: {page.brief()}"
             for url, page in seen.items()
-            if page.status == 200 and not good(set(metrics.registered(page.body)))
+            if page.status != 200
         ]
-        if not wrong and len(silent) < len(seen):
-            return [f"{url} does not answer: {seen[url].brief()}" for url in silent]
+        has = {
+            url: metrics.registered(page.body) for url, page in seen.items() if page.status == 200
+        }
+        wrong = [
+            f"{url} {what}; it routes to {listed(instances)}"
+            for url, instances in has.items()
+            for what in [wanted.wrong(set(instances))]
+            if what
+        ]
+        if has and not wrong:
+            return silent
         if time.monotonic() > deadline:
-            names = ", ".join(wrong or silent)
-            what = "still say otherwise" if wrong else "do not answer"
-            raise Unconfirmed(f"after {seconds:.0f} s these frontends {what}: {names}")
+            told = [f"after {seconds:.0f} s {(wrong or silent)[0]}", *(wrong + silent)[1:]]
+            raise Unconfirmed("\n    ".join(told))
         time.sleep(0.1)
 
 

@@ -8,51 +8,21 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.dynfleet import nofollow, systemd
 from ansible.module_utils.dynfleet.day2 import discovery, idle, lock, marks, remains, routing
+from ansible.module_utils.dynfleet.day2.gate import Gate
+from ansible.module_utils.dynfleet.day2.report import Failed, Report, failure
 from ansible.module_utils.dynfleet.day2.workers import Worker, look_at
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
 from ansible.module_utils.dynfleet.topology import bounded, occupied
-from ansible.module_utils.dynfleet.verify import chat, metrics, requests
 
-CONFIRM_SECONDS = 15.0  # until a frontend has seen what changed in discovery
 FREE_SECONDS = 60.0  # until the driver has given back the memory of a process that ended
 ROOM_SECONDS = 60.0  # until workers elsewhere are back
-GATE_TOKENS = 8
-
-
-class Failed(Exception):
-    """A worker did not do what it should; the message names it, and how to mend."""
-
-
-@dataclass
-class Report:
-    """What was done with one worker."""
-
-    unit: str
-    # none, drained, uncordoned, waited for, started, restarted, left drained
-    action: str = "none"
-    instance: int | None = None
-    in_flight: int = 0  # requests that were left to migration when it was stopped
-    seconds: dict[str, float] = field(default_factory=dict)  # by step
-    notes: list[str] = field(default_factory=list)
-    safe_to_stop: bool = False
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time a step."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            took = self.seconds.get(name, 0.0) + time.monotonic() - started
-            self.seconds[name] = round(took, 2)
 
 
 class Turn:
@@ -68,12 +38,13 @@ class Turn:
         self.reports = {worker.index: Report(worker.name) for worker in workers}
         self.by = {key: params[key] for key in ("by", "who", "why", "run")}
 
-    def fail(self, worker: Worker, what: str) -> Failed:
-        """An error about a worker, with the end of its log."""
-        return Failed(
-            f"{worker.name} {what}. Its last lines:\n{systemd.journal(worker.name)}\n"
-            f"See also: journalctl -u {worker.name}; systemctl status {worker.name}"
-        )
+    def fail(self, worker: Worker, what: str, *, asked: str, seen: str, do: str) -> Failed:
+        """The error of a step."""
+        return Failed(failure(worker.name, what, asked=asked, seen=seen, do=do))
+
+    def passage(self, worker: Worker) -> Gate:
+        """The gate of a worker."""
+        return Gate(self.params, worker, self.reports[worker.index])
 
     # What is to be done.
 
@@ -228,14 +199,7 @@ class Turn:
             with report.step("cordon"):
                 out = routing.cordon(self.etcd, self.params["namespace"], worker, self.by)
                 report.instance = max(out, default=None)
-                report.notes += self.settled(worker, set(out).isdisjoint)
-
-    def settled(self, worker: Worker, good: Callable[[set[int]], bool]) -> list[str]:
-        """Wait until the frontends agree. Raises Failed."""
-        try:
-            return routing.settle(self.frontends, good, CONFIRM_SECONDS)
-        except routing.Unconfirmed as error:
-            raise Failed(f"{worker.name}: {error}") from error
+                self.passage(worker).routed(routing.Routed(lack=frozenset(out)))
 
     def wait_idle(self, worker: Worker) -> bool:
         """Wait until nothing is in flight; what is left then is left to migration.
@@ -267,10 +231,23 @@ class Turn:
         try:
             done = systemd.systemctl(verb, worker.name, timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise self.fail(worker, f"did not {verb} within {seconds:.0f} s") from None
-        if done.returncode != 0:
-            said = (done.stderr.strip() or "systemctl says no more").splitlines()[0].rstrip(".")
-            raise self.fail(worker, f"did not {verb}: {said}")
+            seen = f"no answer within {seconds:.0f} s; systemctl list-jobs says what it waits for"
+            what = f"did not {verb} within {seconds:.0f} s"
+        else:
+            if done.returncode == 0:
+                return
+            seen = (done.stderr.strip() or "systemctl says no more").splitlines()[0].rstrip(".")
+            what = f"did not {verb}: {seen}"
+        worker.look()
+        state = f"{worker.state.get('ActiveState')} ({worker.state.get('SubState')})"
+        raise self.fail(
+            worker,
+            what,
+            asked=f"systemctl {verb} {worker.name}"
+            + (", which passes when its readiness gate has" if verb == "start" else ""),
+            seen=f"{seen}; the unit is {state}",
+            do="fix what its log says, then run the same command again: it begins with this worker",
+        )
 
     def check_free(self, worker: Worker, held: set[str]) -> None:
         """See that GPU memory and shared memory of a stopped worker are free. Raises Failed."""
@@ -278,7 +255,14 @@ class Turn:
         with report.step("free"):
             left = remains.processes(worker.state.get("ControlGroup", ""))
             if left:
-                raise self.fail(worker, f"has stopped, but its processes {left} are still there")
+                raise self.fail(
+                    worker,
+                    f"has stopped, but its processes {left} are still there",
+                    asked="no process is left in its control group",
+                    seen=f"{', '.join(map(str, left))} (ps -o pid,stat,wchan,args -p PID)",
+                    do="end them (kill -9); in state D they wait for the kernel or the driver, and "
+                    "only a reboot ends them. Then run the same command again",
+                )
             orphans = held - remains.shared_memory(remains.everyone())
             for name in sorted(path for path in orphans if Path(path).exists()):
                 try:
@@ -300,7 +284,10 @@ class Turn:
                     raise self.fail(
                         worker,
                         f"was stopped and not started again: memory of its GPUs is still held "
-                        f"after {FREE_SECONDS:.0f} s: {names}. End these processes, then run again",
+                        f"after {FREE_SECONDS:.0f} s: {names}",
+                        asked=f"no process holds memory of {', '.join(worker.gpus)} (nvidia-smi)",
+                        seen=names,
+                        do="end these processes, then run the same command again",
                     )
                 time.sleep(1)
 
@@ -310,7 +297,12 @@ class Turn:
             return occupied.holders(worker.gpus, seconds=20)
         except (bounded.Hung, bounded.Failed) as error:
             raise self.fail(
-                worker, f"was stopped and not started again, the driver does not answer: {error}"
+                worker,
+                f"was stopped and not started again, the driver does not answer: {error}",
+                asked=f"nvidia-smi says who holds memory of {', '.join(worker.gpus)}",
+                seen=str(error),
+                do="look at the driver (nvidia-smi; dmesg | grep -i xid), then run the same "
+                "command again",
             ) from error
 
     def start(self, workers: Sequence[Worker]) -> None:
@@ -330,57 +322,13 @@ class Turn:
         A worker that fails here is taken out of routing again, and stays out until a run's
         gate passes.
         """
-        report = self.reports[worker.index]
+        passage = self.passage(worker)
         try:
-            with report.step("gate"):
-                self.wait_registered(worker, report)
-                self.complete(worker, report)
+            with passage.report.step("gate"):
+                passage.registered()
+                passage.complete()
         except Exception:
             by = {**self.by, "why": "its gate failed"}
             with suppress(EtcdError):  # the reason of the failure is what has to be told
                 routing.cordon(self.etcd, self.params["namespace"], worker, by)
             raise
-
-    def wait_registered(self, worker: Worker, report: Report) -> None:
-        """Wait until the worker is ready and every frontend has it."""
-        loading = self.params["start_seconds"] if worker.starting else 0
-        deadline = time.monotonic() + self.params["gate_seconds"] + loading
-        restarts = int(worker.state.get("NRestarts") or 0)
-        while True:
-            worker.look()
-            if int(worker.state.get("NRestarts") or 0) - restarts > 3:
-                raise self.fail(worker, "does not start")
-            mine = metrics.served(worker.page().body).instance
-            found = discovery.serving(self.etcd, self.params["namespace"])
-            there = [item.lease for item in discovery.at(found, worker.place)]
-            if worker.active and worker.healthy() and mine in there:
-                break
-            if time.monotonic() > deadline:
-                raise self.fail(
-                    worker,
-                    f"is not in service after {self.params['gate_seconds']} s (state "
-                    f"{worker.state.get('SubState')}, instance {mine}, registered: {there})",
-                )
-            time.sleep(0.2)
-        report.instance = mine
-        report.notes += self.settled(worker, {mine}.issubset)
-
-    def complete(self, worker: Worker, report: Report) -> None:
-        """One real completion through a frontend, by this worker. Raises Failed."""
-        answering = [url for url, page in routing.pages(self.frontends).items() if page.status]
-        url = answering[worker.index % len(answering)] if answering else self.frontends[0]
-        wrong: list[str] = []
-        for _attempt in range(3):
-            body = requests.body(self.params["model"], requests.prompt(20), GATE_TOKENS, False)
-            body["nvext"]["backend_instance_id"] = report.instance
-            reply = requests.complete(url, body, self.params["gate_seconds"])
-            wrong = [f"{p['check']}: {p['seen']}" for p in chat.problems(reply, GATE_TOKENS, False)]
-            if not wrong and reply.worker != report.instance:
-                wrong = [f"served by {reply.worker}, not by {report.instance}"]
-            if not wrong:
-                return
-            time.sleep(0.5)
-        raise self.fail(
-            worker,
-            f"does not complete a request through {url} ({'; '.join(wrong)}); it is cordoned",
-        )

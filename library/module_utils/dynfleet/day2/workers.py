@@ -85,9 +85,9 @@ class Worker(Unit):
         """Its metrics."""
         return client.ask(f"{self.url}/metrics", PAGE_SECONDS)
 
-    def healthy(self) -> bool:
-        """Whether it says that it is ready."""
-        return client.ask(f"{self.url}/health", PAGE_SECONDS).status == 200
+    def health(self) -> client.Answer:
+        """What it says of its being ready: HTTP 200 where it is."""
+        return client.ask(f"{self.url}/health", PAGE_SECONDS)
 
     @property
     def drained(self) -> dict[str, Any] | None:
@@ -127,5 +127,5 @@ def row(worker: Worker) -> dict[str, Any]:
         "requests": metrics.served(page.body).requests,
         "in_flight": metrics.in_flight(page.body),
         "cache_in_use": metrics.cache_in_use(page.body),
-        "ready": worker.active and worker.healthy(),
+        "ready": worker.active and worker.health().status == 200,
     }

@@ -15,6 +15,11 @@ _TELLING = re.compile(
 _NUMBER = re.compile(r"[0-9a-f]{8,}|\d+")
 
 
+def is_trouble(line: str) -> bool:
+    """Whether a line of a log speaks of trouble."""
+    return bool(_TELLING.search(line))
+
+
 def telling(lines: Sequence[str], most: int = 8) -> list[str]:
     """Of a log the last lines that speak of trouble, and the very last one; in their order.
 
@@ -24,7 +29,7 @@ def telling(lines: Sequence[str], most: int = 8) -> list[str]:
     last: dict[str, int] = {}
     count: dict[str, int] = {}
     for i, line in enumerate(lines):
-        if _TELLING.search(line):
+        if is_trouble(line):
             kind = _NUMBER.sub("#", line)
             last[kind] = i
             count[kind] = count.get(kind, 0) + 1
