@@ -18,28 +18,7 @@ from topology_captures import FOUR, PLAIN
 from topology_hosts import PCIS, UUIDS, fake_smi, gpu_xml, query_xml
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLE = ROOT / "roles" / "placement"
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
-
-
-@pytest.fixture(scope="module")
-def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The guard as the role's template writes it."""
-    path = tmp_path_factory.mktemp("guard") / "topology-guard"
-    template = ROLE / "templates" / "topology-guard.j2"
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "ansible", "adhoc", "localhost", "-c", "local"),
-            *("-m", "ansible.builtin.template", "-a", f"src={template} dest={path} mode=0755"),
-            *("-e", f"@{ROLE / 'vars' / 'main.yml'}", "-e", f"role_path={ROLE}"),
-            *("-e", f"ansible_python_interpreter={sys.executable}"),
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    return path
 
 
 class Host:
