@@ -46,8 +46,8 @@ def test_a_switch_port_that_redirects() -> None:
         " traffic to the root complex: NCCL can hang or crawl. Turn ACS off in the BIOS, or by the"
         " kernel option pci=disable_acs_redir=0000:18:04.0, or after each boot by 'setpci -s"
         " BRIDGE ECAP_ACS+6.w=0' for each of them; or go without PCIe peer-to-peer:"
-        " NCCL_P2P_DISABLE=1 in worker_environment and --disable-custom-all-reduce in"
-        " worker_extra_args"
+        " NCCL_P2P_DISABLE: '1' in worker_environment and --disable-custom-all-reduce in"
+        " worker_extra_args, and do not mind this warning"
     )
 
 

@@ -60,6 +60,7 @@ def warnings(grouping: Grouping) -> list[str]:
         f" {'bridge' if len(named) == 1 else 'bridges'} {', '.join(named)} redirects that traffic"
         " to the root complex: NCCL can hang or crawl. Turn ACS off in the BIOS, or by the kernel"
         f" option pci=disable_acs_redir={';'.join(named)}, or after each boot by 'setpci -s BRIDGE"
-        " ECAP_ACS+6.w=0' for each of them; or go without PCIe peer-to-peer: NCCL_P2P_DISABLE=1 in"
-        " worker_environment and --disable-custom-all-reduce in worker_extra_args"
+        " ECAP_ACS+6.w=0' for each of them; or go without PCIe peer-to-peer: NCCL_P2P_DISABLE: '1'"
+        " in worker_environment and --disable-custom-all-reduce in worker_extra_args, and do not"
+        " mind this warning"
     ]
