@@ -271,6 +271,15 @@ class TestLinksByTheBus:
         assert self.told(monkeypatch, plan, nothing) == []
         assert self.told(monkeypatch, plan, FOUR) == []
 
+    def test_a_link_that_nothing_told_is_no_change_once_it_is_known(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nothing = [["X" if a == b else "NONE" for b in range(4)] for a in range(4)]
+        plan = make_plan(facts(nothing), Wishes(layout=(("0", "1"),)), "gpu1")
+        assert self.told(monkeypatch, plan, FOUR) == []
+        plan["workers"][0]["gpus"][0]["pci"] = "0000:01:00.0"
+        assert self.told(monkeypatch, plan, FOUR) != []
+
     def test_a_gpu_that_moved_on_the_bus_is_told(
         self, monkeypatch: pytest.MonkeyPatch, plan: dict[str, Any]
     ) -> None:

@@ -22,7 +22,7 @@ from ansible.module_utils.dynfleet.topology import (
     recorded,
     shared,
 )
-from ansible.module_utils.dynfleet.topology.links import nvlinks
+from ansible.module_utils.dynfleet.topology.links import NONE, nvlinks
 
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 RECORDED = "recorded:"
@@ -100,20 +100,24 @@ def _links_unread(found: dict[str, Any]) -> bool:
 def _with_links(worker: dict[str, Any], found: dict[str, Any], by_bus: bool) -> dict[str, Any]:
     """The topology with links by the PCI bus where the driver does not tell them.
 
-    by_bus: the plan was made so. Its PCIe classes are then compared with those of the bus: that
-    the driver tells links again, NVLink among them, is no change of the hardware.
+    What was not known when the host was planned is no change of the hardware once the driver tells
+    it: a link of a group by hand that nothing told; and, where links came from the bus (by_bus), an
+    NVLink that the bus does not show. There the bus is compared with the bus.
     """
     there = found["gpus"]
     topology = {**found, "links": [list(row) for row in found["links"]], "problems": []}
     pcie.complete(topology, ROOT)
-    if by_bus:
-        bus = pcie.links(there, ROOT)
-        place = {gpu["uuid"]: at for at, gpu in enumerate(there)}
-        places = [place.get(gpu["uuid"]) for gpu in worker["gpus"]]
-        for one, row in zip(places, worker["links"]):
-            for other, planned in zip(places, row):
-                if one is not None and other is not None and not nvlinks(planned):
-                    topology["links"][one][other] = bus[one][other]
+    bus = pcie.links(there, ROOT)
+    place = {gpu["uuid"]: at for at, gpu in enumerate(there)}
+    places = [place.get(gpu["uuid"]) for gpu in worker["gpus"]]
+    for one, row in zip(places, worker["links"]):
+        for other, planned in zip(places, row):
+            if one is None or other is None:
+                continue
+            if planned == NONE:
+                topology["links"][one][other] = NONE
+            elif by_bus and not nvlinks(planned):
+                topology["links"][one][other] = bus[one][other]
     return topology
 
 
