@@ -96,6 +96,10 @@ topology:
         lost: {description: Whether the driver cannot reach it., type: bool}
         numa_node: {description: "NUMA node (sysfs).", type: int}
         cpus: {description: "CPU list near it (sysfs).", type: str}
+        bridges:
+          description: PCI bridges above it, the root port first (sysfs); null where not known.
+          type: list
+          elements: str
         health:
           description: C(ecc_uncorrected_volatile) (errors since the driver was loaded),
             C(remap_pending) and C(remap_failure) (memory rows), C(pcie_gen_current),
@@ -103,8 +107,9 @@ topology:
           type: dict
     links:
       description: Link class between each two GPUs, in the order of RV(topology.gpus). X on the
-        diagonal, NV1, NV2 and so on by the number of NVLinks, PIX, PXB, PHB, NODE, SYS, or NONE
-        where it could not be read.
+        diagonal, NV1, NV2 and so on by the number of NVLinks, PIX, PXB, PHB, NODE, SYS. What
+        the driver does not tell comes from the PCI bus in sysfs, which shows no NVLink; NONE where
+        that does not tell either.
       type: list
       elements: list
     nvme:

@@ -12,6 +12,9 @@ description:
     can be; the sum of all links inside groups is the largest (SYS 10, NODE 20, PHB 30, PXB 40,
     PIX 50, 100 for each NVLink); the fewest groups span NUMA nodes; NVMe devices, then network
     devices, are shared out evenly; the lowest GPU indices come first.
+  - A group never mixes models or sizes of memory. On a host with several kinds of GPU, the kind
+    that brings the most memory in whole groups gets the workers; the others are idle, unless
+    O(layout) names them.
   - Where GPUs do not divide by the group size, those are left over that make the rest best. Each
     GPU that is not used is named with its reason.
   - Reads nothing but its arguments and changes nothing. It fails with every violation at once.
@@ -126,6 +129,9 @@ plan:
       description: SHA-256 over UUID, PCI address, index, NUMA node and MIG mode of all GPUs of
         the host and their links.
       type: str
+    links_from_sysfs:
+      description: Whether the driver did not tell the links, so that they come from the PCI bus.
+      type: bool
     forced:
       description: The optimum still has a group that neither sits on one NUMA node nor is joined
         by NVLink, so nothing better exists on this host.
@@ -188,6 +194,12 @@ table:
   type: list
   elements: str
   returned: success
+notes:
+  description: Idle GPUs with their reasons, and warnings, in sentences (part of
+    RV(plan.explanation)).
+  type: list
+  elements: str
+  returned: success
 picture:
   description: The plan as an SVG document.
   type: str
@@ -202,7 +214,7 @@ violations:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.placement.explain import table
+from ansible.module_utils.dynfleet.placement.explain import notes, table
 from ansible.module_utils.dynfleet.placement.facts import whole
 from ansible.module_utils.dynfleet.placement.plan import Refusal, make_plan
 from ansible.module_utils.dynfleet.placement.svg import picture
@@ -256,7 +268,12 @@ def main() -> None:
         )
     except (Unreadable, ValueError) as error:
         module.fail_json(msg=f"{host}: no plan. {error}", violations=[str(error)])
-    result: dict[str, Any] = {"changed": False, "plan": plan, "table": table(plan)}
+    result: dict[str, Any] = {
+        "changed": False,
+        "plan": plan,
+        "table": table(plan),
+        "notes": notes(plan),
+    }
     if module.params["picture"]:
         result["picture"] = picture(topology, plan)
     module.exit_json(**result)

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ from topology_hosts import PCIS, UUIDS, fake_smi, gpu_xml, query_xml
 
 ROOT = Path(__file__).resolve().parents[3]
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
-
-
-@pytest.fixture(scope="module")
-def guard(render_helper: Callable[[str, str], Path]) -> Path:
-    """The guard as the role writes it."""
-    return render_helper("placement", "__placement_guard")
 
 
 class Host:

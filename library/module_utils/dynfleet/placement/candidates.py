@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ansible.module_utils.dynfleet.placement import kinds
+
 
 def faults(gpu: dict[str, Any]) -> list[str]:
     """Why the facts rule this GPU out, in words; empty where they do not."""
@@ -57,6 +59,26 @@ def usable(
         if not any(matches(gpu, name) for gpu in gpus)
     ]
     return keep, idle, violations
+
+
+def one_kind(
+    topology: dict[str, Any], exclude: Sequence[str], keep: Sequence[int], size: int
+) -> tuple[list[int], list[dict[str, Any]]]:
+    """Those of `keep` that are of the host's leading kind, and the others as idle GPUs."""
+    gpus = topology["gpus"]
+    asked = [gpu for gpu in gpus if not any(matches(gpu, name) for name in exclude)]
+    first = kinds.leading(asked, size)
+    if first is None:
+        return list(keep), []
+    others = [place for place in keep if not kinds.alike(first, gpus[place])]
+    return [place for place in keep if place not in others], [
+        idle_entry(
+            gpus[place],
+            f"it is {kinds.told(gpus[place])}, the workers of this host run on"
+            f" {kinds.told(first)}; a worker on it has to be named in placement_layout",
+        )
+        for place in others
+    ]
 
 
 def idle_entry(gpu: dict[str, Any], reason: str) -> dict[str, Any]:

@@ -57,9 +57,13 @@ def explain(plan: dict[str, Any], unclean: Sequence[Sequence[int]]) -> list[str]
             f" {', '.join('GPUs ' + members(group) for group in unclean)} neither share a NUMA"
             " node nor are joined by NVLink."
         )
-    lines += [f"GPU {gpu['index']} is idle: {gpu['reason']}." for gpu in plan["idle"]]
-    lines += [f"Warning: {warning}." for warning in plan["warnings"]]
-    return lines
+    return lines + notes(plan)
+
+
+def notes(plan: dict[str, Any]) -> list[str]:
+    """What an operator has to know even without asking for the plan: idle GPUs and warnings."""
+    idle = [f"GPU {gpu['index']} is idle: {gpu['reason']}." for gpu in plan["idle"]]
+    return idle + [f"Warning: {warning}." for warning in plan["warnings"]]
 
 
 def table(plan: dict[str, Any]) -> list[str]:

@@ -9,9 +9,10 @@ from ansible.module_utils.dynfleet.topology.links import SELF, canonical
 from ansible.module_utils.dynfleet.topology.recorded import Unreadable, check
 
 # What a plan reads of each list's entries; an absent value is not known. Named devices only.
-GPU = dict.fromkeys(("uuid", "pci", "minor", "name", "mig", "numa_node", "cpus"))
+GPU = dict.fromkeys(("uuid", "pci", "minor", "name", "memory_bytes", "mig"))
+PLACE = dict.fromkeys(("numa_node", "cpus", "bridges"))
 ENTRIES: dict[str, dict[str, Any]] = {
-    "gpus": {**GPU, "lost": False, "health": {}},
+    "gpus": {**GPU, **PLACE, "lost": False, "health": {}},
     "nvme": {"name": "", "mounts": [], "distance": []},
     "network": {"name": "", "kind": "", "port": 1, "state": None, "distance": []},
     "numa_nodes": {"node": None, "cpus": None, "cores": [], "memory_bytes": None},

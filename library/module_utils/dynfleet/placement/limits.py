@@ -5,19 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ansible.module_utils.dynfleet.placement.explain import members
 from ansible.module_utils.dynfleet.placement.grouping import Grouping
 from ansible.module_utils.dynfleet.placement.wishes import GIB, Wishes
-from ansible.module_utils.dynfleet.topology.links import SELF, points
+from ansible.module_utils.dynfleet.topology.links import NONE, SELF, points
 
 
 def broken(grouping: Grouping, workers: Sequence[dict[str, Any]], wishes: Wishes) -> list[str]:
     """Everything that these workers break: limits of the site, memory, disk."""
     topology = grouping.usable.topology
     return (
-        _links(grouping, wishes)
+        _unknown(grouping, wishes)
+        + _links(grouping, wishes)
         + _memory(topology, [worker["numa_node"] for worker in workers], wishes)
         + _disk(topology, [worker["ssd_dirs"] for worker in workers], wishes)
     )
+
+
+def _unknown(grouping: Grouping, wishes: Wishes) -> list[str]:
+    """Groups inside which a link is not known: a guess would be called a plan.
+
+    Someone who names the groups by hand knows better than the facts.
+    """
+    groups = [
+        members(names)
+        for names, link in zip(grouping.indices(), grouping.links)
+        if link == NONE and not wishes.layout
+    ]
+    if not groups:
+        return []
+    why = [problem["message"] for problem in grouping.usable.topology.get("problems", [])]
+    return [
+        f"GPUs {', '.join(groups)}: how they are linked is not known"
+        + "".join(f"; {one.rstrip('.')}" for one in why)
+        + ". Fix what is said there; or name the groups in placement_layout; or set"
+        " placement_group_size to 1"
+    ]
 
 
 def _links(grouping: Grouping, wishes: Wishes) -> list[str]:

@@ -14,6 +14,7 @@ from ansible.module_utils.dynfleet.placement.warn import warnings
 from ansible.module_utils.dynfleet.placement.wishes import Wishes
 from ansible.module_utils.dynfleet.placement.workers import make_workers
 from ansible.module_utils.dynfleet.topology import fingerprint
+from ansible.module_utils.dynfleet.topology.pcie import FROM_SYSFS
 
 
 class Refusal(Exception):
@@ -31,23 +32,26 @@ def make_plan(topology: dict[str, Any], wishes: Wishes, host: str) -> dict[str, 
         raise Refusal(host, told or [f"no GPU, says {topology['source']}"])
     size = wishes.group_size
     keep, idle, violations = candidates.usable(topology, wishes.exclude)
-    usable = Usable(topology, tuple(keep), build(topology, keep))
+    fit, others = candidates.one_kind(topology, wishes.exclude, keep, size)
+    usable = _usable(topology, fit)
     best, second = best_two(usable.graph, size)
     optimum = Grouping(usable, best)
     chosen = optimum
     if wishes.layout:
         by_hand, wrong = candidates.by_hand(topology, wishes.layout, keep, idle, size)
         violations += wrong
-        chosen = optimum if wrong else Grouping(usable, tuple(by_hand))
-    elif not optimum.groups:
-        violations.append(f"{len(keep)} usable GPUs, placement_group_size is {size}")
-        violations += [f"GPU {entry['index']} is out: {entry['reason']}" for entry in idle]
+        chosen = optimum if wrong else Grouping(_usable(topology, keep), tuple(by_hand))
+    else:
+        idle += others
+        if not optimum.groups:
+            violations.append(f"{len(fit)} usable GPUs, placement_group_size is {size}")
+            violations += [f"GPU {entry['index']} is out: {entry['reason']}" for entry in idle]
     workers = make_workers(chosen, wishes)
     violations += limits.broken(chosen, workers, wishes)
     if violations:
         raise Refusal(host, violations)
     naive = tuple(
-        tuple(range(first, first + size)) for first in range(0, len(keep) - size + 1, size)
+        tuple(range(first, first + size)) for first in range(0, len(fit) - size + 1, size)
     )
     in_order = sorted(range(len(topology["gpus"])), key=lambda at: topology["gpus"][at]["index"])
     unclean = optimum.unclean()
@@ -56,6 +60,7 @@ def make_plan(topology: dict[str, Any], wishes: Wishes, host: str) -> dict[str, 
         "group_size": size,
         "source": topology["source"],
         "fingerprint": fingerprint.digest(fingerprint.part(topology, in_order)),
+        "links_from_sysfs": _from_sysfs(topology),
         "forced": bool(unclean),
         "by_hand": bool(wishes.layout),
         "score": chosen.readable(),
@@ -69,6 +74,15 @@ def make_plan(topology: dict[str, Any], wishes: Wishes, host: str) -> dict[str, 
     }
     plan["explanation"] = explain(plan, unclean)
     return plan
+
+
+def _usable(topology: dict[str, Any], positions: Sequence[int]) -> Usable:
+    return Usable(topology, tuple(positions), build(topology, positions))
+
+
+def _from_sysfs(topology: dict[str, Any]) -> bool:
+    """Whether a link comes from the PCI bus because the driver did not tell it."""
+    return any(problem.get("code") == FROM_SYSFS for problem in topology.get("problems", []))
 
 
 def _left_over(chosen: Grouping, wishes: Wishes) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ansible.module_utils.dynfleet.placement.explain import counted
+from ansible.module_utils.dynfleet.placement import acs, kinds
+from ansible.module_utils.dynfleet.placement.explain import counted, members
 from ansible.module_utils.dynfleet.placement.grouping import Grouping
 from ansible.module_utils.dynfleet.topology import cpulist
 from ansible.module_utils.dynfleet.topology.links import SELF, nvlinks
@@ -30,6 +31,7 @@ def warnings(grouping: Grouping, workers: Sequence[dict[str, Any]]) -> list[str]
             width, full = health.get("pcie_width_current"), health.get("pcie_width_max")
             if width and full and width < full:
                 found.append(f"GPU {gpu['index']} runs at PCIe x{width} of x{full}: reseat it")
+    found += _mixed(grouping) + acs.warnings(grouping)
     cores = {node["node"]: node.get("cores") or [] for node in topology.get("numa_nodes", [])}
     for worker in workers:
         name, link, count = worker["index"], worker["link"], len(worker["gpus"])
@@ -48,4 +50,18 @@ def warnings(grouping: Grouping, workers: Sequence[dict[str, Any]]) -> list[str]
                     f"worker {name} has {counted(own, 'physical core')}, a worker of"
                     f" {counted(count, 'GPU')} wants {count + CORES_BESIDE_GPUS}"
                 )
+    return found
+
+
+def _mixed(grouping: Grouping) -> list[str]:
+    """Groups of several kinds of GPU, which only a layout by hand makes."""
+    found = []
+    for names, group in zip(grouping.indices(), grouping.groups):
+        there = kinds.kinds([grouping.usable.gpu(position) for position in group])
+        if len(there) > 1:
+            mixed = " and ".join(kinds.told(kind[0]) for kind in there)
+            found.append(
+                f"GPUs {members(names)} of placement_layout mix {mixed}: the worker is as fast as"
+                " the slowest and as large as the smallest"
+            )
     return found

@@ -114,12 +114,18 @@ def iommu(root: Path) -> dict[str, Any]:
     }
 
 
+def bridges(root: Path, pci: str | None) -> list[str] | None:
+    """PCI bridges above a GPU, the root port first; None where sysfs does not show the GPU."""
+    chain = sysfs.chain(root, pci) if pci else []
+    return chain[1:-1] if chain else None
+
+
 def acs(root: Path, gpus: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Bridges above the GPUs that send peer-to-peer traffic up to the root complex.
 
     `bridges` is how many could be read: the extended configuration space is root's only.
     """
-    above = {name for gpu in gpus if gpu["pci"] for name in sysfs.chain(root, gpu["pci"])[1:-1]}
+    above = {name for gpu in gpus for name in bridges(root, gpu["pci"]) or []}
     control = {name: _acs_control(root / sysfs.DEVICES / name / "config") for name in above}
     return {
         "bridges": sum(value is not None for value in control.values()),

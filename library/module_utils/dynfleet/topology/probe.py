@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.dynfleet.topology import gpus, host, network, storage, sysfs
+from ansible.module_utils.dynfleet.topology import gpus, host, network, pcie, storage, sysfs
 from ansible.module_utils.dynfleet.topology.recorded import SCHEMA
 
 # Where each value is read, by the longest prefix of its path in the topology.
 SYSFS_SOURCES = {
     "gpus.numa_node": "sysfs: /sys/bus/pci/devices/PCI/numa_node",
     "gpus.cpus": "sysfs: /sys/bus/pci/devices/PCI/local_cpulist",
+    "gpus.bridges": "sysfs: PCI path of each GPU",
     "nvme": "sysfs: /sys/block/NAME, /sys/bus/pci/devices/PCI",
     "nvme.mounts": "/proc/self/mountinfo, statvfs",
     "nvme.distance": "sysfs: PCI path of the device and of each GPU",
@@ -38,6 +39,7 @@ def probe(paths: Sequence[str], seconds: float, root: Path = Path("/")) -> dict[
     """
     found = gpus.read(seconds, root)
     source = found["source"]
+    pcie.complete(found, root)
     nodes = sysfs.nodes(root)
     cards = found["gpus"]
     return {
@@ -47,7 +49,7 @@ def probe(paths: Sequence[str], seconds: float, root: Path = Path("/")) -> dict[
         "host": platform.node(),
         "status": found["status"],
         "problems": found["problems"],
-        "gpus": cards,
+        "gpus": [{**gpu, "bridges": host.bridges(root, gpu["pci"])} for gpu in cards],
         "links": found["links"],
         "nvme": storage.nvme(root, cards, nodes),
         "network": network.network(root, cards, nodes),

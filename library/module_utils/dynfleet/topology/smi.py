@@ -133,6 +133,13 @@ def _links(
                 found[one, other] = matrix["links"][row][column]
     except NotAMatrix as error:
         if len(gpus) > 1:
-            problems.append({"code": "no_links", "message": f"nvidia-smi topo -m: {error}"})
+            problems.append({"code": "no_links", "message": _no_links(output, str(error))})
     names = [gpu["index"] for gpu in gpus]
     return [["X" if a == b else found.get((a, b), "NONE") for b in names] for a in names], problems
+
+
+def _no_links(output: Output, why: str) -> str:
+    """What became of `topo -m`, in nvidia-smi's own words."""
+    words = " ".join((output.err + " " + output.out).split())[:300]
+    said = f"said '{words}'" if words else "printed nothing"
+    return f"nvidia-smi topo -m {said} (exit {output.code}): {why}"

@@ -11,6 +11,7 @@ NVIDIA = "0x10de"
 # PCI base class 03: display controllers (a data centre GPU is a 3D controller, 0302).
 DISPLAY = "0x03"
 _ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_ROOT = re.compile(r"pci[0-9a-f]{4,}:[0-9a-f]{2}")
 
 
 def text(path: Path) -> str | None:
@@ -37,10 +38,13 @@ def address(raw: str) -> str:
 
 
 def chain(root: Path, pci: str) -> list[str]:
-    """Path of a device from its root complex: `pci0000:16`, then bridges, then the device."""
+    """Path of a device from its root complex: `pci0000:16`, then bridges, then the device.
+
+    Empty where sysfs does not show the device.
+    """
     parts = (root / DEVICES / pci).resolve().parts
-    start = next((at for at, part in enumerate(parts) if part.startswith("pci")), len(parts))
-    return [part for part in parts[start:] if part.startswith("pci") or _ADDRESS.fullmatch(part)]
+    start = next((at for at, part in enumerate(parts) if _ROOT.fullmatch(part)), len(parts))
+    return [part for part in parts[start:] if _ROOT.fullmatch(part) or _ADDRESS.fullmatch(part)]
 
 
 def pci_of(path: Path) -> str | None:
