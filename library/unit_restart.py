@@ -10,6 +10,8 @@ description:
   - Restarts the unit where it does not run with the wanted fingerprint, or with O(force), once in
     a run; then waits for its gate (systemd calls it active), for its health endpoint, and for the
     wanted number of workers at a frontend's router.
+  - One that serves is restarted only while O(needed) other O(members) do; a leader of etcd hands
+    over first.
   - What is, is looked at first; a run that died at any point is completed by the next one.
 attributes:
   check_mode:
@@ -48,6 +50,18 @@ options:
       Namespace in discovery. With it the unit is a frontend, whose router has to have every
       worker that is in service.
     type: str
+  group:
+    description: What the unit is one of; with it O(members) are asked.
+    type: str
+    choices: [etcd, nats, frontends]
+  members:
+    description: By host, C(url) and C(answer) of every member of the group.
+    type: dict
+    default: {}
+  needed:
+    description: How many other members have to serve while this one restarts.
+    type: int
+    default: 0
   seconds:
     description: Seconds that stopping and starting may take together.
     type: int
@@ -63,6 +77,11 @@ EXAMPLES = r"""
     url: http://10.0.0.5:8000/health
     answer: {status: healthy}
     namespace: dynamo
+    group: frontends
+    members:
+      control1: {url: "http://10.0.0.5:8000/health", answer: {status: healthy}}
+      control2: {url: "http://10.0.0.6:8000/health", answer: {status: healthy}}
+    needed: 1
 """
 
 RETURN = r"""
@@ -74,21 +93,30 @@ seconds:
   description: Seconds of the restart, until it served again.
   type: float
   returned: always
+away:
+  description: When the restart began and when it served again, in seconds since the epoch.
+  type: list
+  elements: float
+  returned: where it was restarted
+leader:
+  description: The host that took over the leadership of etcd; empty where there was none to move.
+  type: str
+  returned: always
 """
 
 import subprocess
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, routing
+from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, members, routing
 from ansible.module_utils.dynfleet.day2.workers import Unit
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
 from ansible.module_utils.dynfleet.systemd import journal, show, systemctl
 from ansible.module_utils.dynfleet.verify import client, units
 
 SERVE_SECONDS = 60.0
+PEER_SECONDS = 30.0  # until enough others serve
 
 
 class Failed(Exception):
@@ -99,6 +127,20 @@ def wanted(params: dict[str, Any], unit: Unit) -> bool:
     """Whether the unit has to be restarted."""
     done = marks.restarted_by(params["run"], unit.name, unit.invocation)
     return unit.differs or (params["force"] and not done)
+
+
+def make_way(params: dict[str, Any], unit: Unit) -> str:
+    """Wait until enough others serve, and hand leadership over to one of them; the host of that.
+
+    One that does not serve takes nobody out of service: it is started. Raises members.Short.
+    """
+    mine = {"url": params["url"], "answer": params["answer"]}
+    if not (params["group"] and unit.active) or members.unhealthy(mine):
+        return ""
+    every: dict[str, Any] = params["members"]
+    others = {name: member for name, member in every.items() if member["url"] != mine["url"]}
+    members.wait_enough(params["group"], others, params["needed"], PEER_SECONDS)
+    return members.hand_over(params["group"], mine, others)
 
 
 def restart(params: dict[str, Any], unit: Unit) -> None:
@@ -147,10 +189,18 @@ def wait_serving(params: dict[str, Any]) -> None:
             raise Failed(f"does not serve: {params['url']} says {answer.brief()}")
         time.sleep(0.2)
     if params["namespace"]:
-        parts = urlsplit(params["url"])
         serving = discovery.serving(Etcd(params["etcd"]), params["namespace"])
         there = {item.lease for item in serving}
-        routing.settle([f"{parts.scheme}://{parts.netloc}"], there.issubset, SERVE_SECONDS)
+        routing.settle([members.base(params["url"])], there.issubset, SERVE_SECONDS)
+
+
+def finish(name: str, seconds: float | None) -> None:
+    """Note that a unit serves again. seconds: of its restart, None where there was none."""
+    record = marks.read(marks.rolled(name))
+    if record is None:
+        return
+    took = {} if seconds is None else {"seconds": {"out": seconds}}
+    marks.write(marks.rolled(name), {**record, **took, "finished": routing.now()})
 
 
 def main() -> None:
@@ -164,6 +214,9 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "answer": {"type": "dict", "default": {}},
             "namespace": {"type": "str"},
+            "group": {"type": "str", "choices": ["etcd", "nats", "frontends"]},
+            "members": {"type": "dict", "default": {}},
+            "needed": {"type": "int", "default": 0},
             "seconds": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
@@ -172,26 +225,30 @@ def main() -> None:
     unit = Unit(params["unit"])
     unit.look()
     needed = wanted(params, unit)
-    started = time.monotonic()
+    result: dict[str, Any] = {"seconds": 0.0, "leader": ""}
     if not module.check_mode:
         try:
             if needed:
+                result["leader"] = make_way(params, unit)
+            began, clock = time.time(), time.monotonic()
+            if needed:
                 restart(params, unit)
             wait_serving(params)
-        except (Failed, EtcdError, lock.Stopped, routing.Unconfirmed) as error:
+        except (Failed, members.Short, EtcdError, lock.Stopped, routing.Unconfirmed) as error:
             if params["run"] is not None:
                 lock.try_end(params["etcd"], params["run"], f"{unit.name}: {error}")
             module.fail_json(
                 msg=f"{unit.name} {error}. Its last lines:\n{journal(unit.name)}\n"
                 f"See also: journalctl -u {unit.name}; systemctl status {unit.name}"
             )
-        record = marks.read(marks.rolled(unit.name))
-        if record is not None:
-            marks.write(marks.rolled(unit.name), {**record, "finished": routing.now()})
+        result["seconds"] = round(time.monotonic() - clock, 2)
+        if needed:
+            result["away"] = [began, time.time()]
+        finish(unit.name, result["seconds"] if needed else None)
     module.exit_json(
         changed=needed,
         restarted=needed,
-        seconds=round(time.monotonic() - started, 2),
+        **result,
         diff={"prepared": f"restart {unit.name}\n"} if needed else {},
     )
 
