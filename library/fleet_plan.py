@@ -111,6 +111,13 @@ order:
   type: list
   elements: str
   returned: success
+probe:
+  description: >-
+    The host from which the service is looked at meanwhile, one without a frontend where there is
+    one; none where nothing is restarted.
+  type: list
+  elements: str
+  returned: success
 serial:
   description: Sizes of the batches of worker hosts.
   type: list
@@ -208,6 +215,8 @@ def main() -> None:
         module.fail_json(msg=f"Nothing was touched.\nroll_batch or roll_max_out: {error}")
     if plan.problems:
         module.fail_json(msg="Nothing was touched.\n" + "\n".join(plan.problems))
+    todo = bool(plan.turns or any(plan.singles.values()))
+    outside = sorted(hosts, key=lambda name: "frontends" in hosts[name]["groups"])
     for text in plan.announced:
         module.warn(text)
     module.exit_json(
@@ -218,7 +227,8 @@ def main() -> None:
         turns=plan.turns,
         order=list(plan.turns),
         serial=plan.serial or [1],
-        any=bool(plan.turns or any(plan.singles.values())),
+        probe=outside[:1] if todo else [],
+        any=todo,
         what=wish.what,
         lines=lines(plan),
     )
