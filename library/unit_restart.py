@@ -138,8 +138,8 @@ def make_way(params: dict[str, Any], unit: Unit) -> str:
     if not (params["group"] and unit.active) or members.unhealthy(mine):
         return ""
     every: dict[str, Any] = params["members"]
-    others = {name: member for name, member in every.items() if member["url"] != mine["url"]}
-    members.wait_enough(params["group"], others, params["needed"], PEER_SECONDS)
+    members.wait_enough(params["group"], every, params["url"], params["needed"], PEER_SECONDS)
+    others = {name: member for name, member in every.items() if member["url"] != params["url"]}
     return members.hand_over(params["group"], mine, others)
 
 

@@ -57,17 +57,20 @@ def health(group: str, members: Mapping[str, Member]) -> dict[str, str]:
     return frontends(members) if group == "frontends" else each(members, unhealthy)
 
 
-def wait_enough(group: str, others: Mapping[str, Member], needed: int, seconds: float) -> None:
-    """Wait until so many others serve. Raises Short after ``seconds``."""
+def wait_enough(
+    group: str, members: Mapping[str, Member], mine: str, needed: int, seconds: float
+) -> None:
+    """Wait until so many members besides `mine` (its URL) serve. Raises Short after ``seconds``."""
     deadline = time.monotonic() + seconds
     while needed:
-        said = health(group, others)
+        every = health(group, members)
+        said = {name: why for name, why in every.items() if members[name]["url"] != mine}
         good = sum(not why for why in said.values())
         if good >= needed:
             return
         if time.monotonic() > deadline:
             raise Short(
-                f"was not touched: {good} of the other {len(others)} serve, {needed} have to be "
+                f"was not touched: {good} of the other {len(said)} serve, {needed} have to be "
                 f"left ({'; '.join(f'{name}: {why}' for name, why in said.items() if why)}). "
                 "Fix them and run again; if an interruption may be, set roll_allow_outage: true"
             )
