@@ -9,8 +9,8 @@ short_description: Ask the service again and again while a roll goes on, and cou
 description:
   - Runs on one host, with C(async), from before the first restart. What a frontend does not count
     itself is counted here - refused connections, and answers while its router has no model.
-  - Looks at every frontend four times a second, and asks for two completions of one token a second
-    as a load balancer would send them.
+  - Looks at every frontend four times a second, and sends as many requests as a load balancer
+    would send them. Of these one a second is a completion of one token.
   - Ends when the lock of its roll is gone, has ended or is another run's, when etcd has been silent
     for three minutes, and after O(seconds).
 attributes:
@@ -61,8 +61,8 @@ EXAMPLES = r"""
 RETURN = r"""
 service:
   description: >-
-    Completions: asked, failures, kinds (count by kind - refused, timeout, an HTTP status, cut),
-    longest_gap (seconds), outages (begin and end, in seconds since the epoch).
+    Requests to any frontend: asked, failures, kinds (count by kind - refused, timeout, an HTTP
+    status, cut), longest_gap (seconds), outages (begin and end, in seconds since the epoch).
   type: dict
   returned: success
 frontends:

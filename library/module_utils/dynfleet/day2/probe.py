@@ -1,8 +1,8 @@
 """The service as its clients see it, asked again and again while a roll goes on.
 
 A frontend that is away counts nothing: refused connections are in no counter of its own. So every
-frontend is looked at, and completions are asked for as a load balancer sends them, with a health
-check and another frontend where one has not begun the request.
+frontend is looked at, and requests are sent as a load balancer sends them, with a health check and
+to another frontend where one has not begun the request; every fourth of them is a completion.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ansible.module_utils.dynfleet.load.balancer import Balancer, turned_away
 from ansible.module_utils.dynfleet.verify import chat, requests
 from ansible.module_utils.dynfleet.verify.client import Answer, Stream
 
-LOOK_EVERY = 0.25  # seconds, each frontend
+EVERY = 0.25  # seconds between two requests to one frontend, and between two to any
 HEALTH_EVERY = 4  # looks: /health lists every worker, which is much on a large fleet
-ASK_EVERY = 0.5  # seconds, completions of one token
+COMPLETION_EVERY = 4  # requests: a completion of one token, the others ask for the models
 LOOK_SECONDS = 5.0
 ASK_SECONDS = 30.0
 MOST_OUTAGES = 50  # that are told one by one
@@ -78,10 +78,11 @@ def kind(stream: Stream) -> str:
     return "cut" if stream.error or not stream.status else ""
 
 
-def _exchange(stream: Stream) -> tuple[str, Any]:
+def _exchange(stream: Stream) -> tuple[str, dict[str, Any]]:
     """How it failed, and the JSON that came."""
     body = b"".join(stream).decode("utf-8", "replace")
-    return kind(stream), Answer(stream.status, body, stream.error).document()
+    document = Answer(stream.status, body, stream.error).document()
+    return kind(stream), document if isinstance(document, dict) else {}
 
 
 def look(url: str, model: str, health: bool) -> str:
@@ -90,27 +91,37 @@ def look(url: str, model: str, health: bool) -> str:
     if health and (why := _exchange(Stream(f"{url}/health", None, deadline))[0]):
         return why
     why, listed = _exchange(Stream(f"{url}/v1/models", None, deadline))
-    models = [entry.get("id") for entry in (listed or {}).get("data") or []]
-    return why or ("" if model in models else "no model")
+    return why or ("" if _lists(listed, model) else "no model")
 
 
-def ask(balancer: Balancer, model: str) -> str:
-    """Why nobody answered a completion; empty where one did."""
-    body = requests.body(model, requests.prompt(3), 1, streamed=False)
+def _lists(answer: dict[str, Any], model: str) -> bool:
+    return model in [entry.get("id") for entry in answer.get("data") or []]
+
+
+def ask(balancer: Balancer, model: str, complete: bool) -> str:
+    """Why nobody answered a request to the service; empty where a frontend did.
+
+    complete: a completion is asked for, else the models.
+    """
+    body = requests.body(model, requests.prompt(3), 1, streamed=False) if complete else None
+    path = "chat/completions" if complete else "models"
     deadline = time.monotonic() + ASK_SECONDS
     why = "no frontend"
     for url in balancer.order():
-        stream = Stream(f"{url}/v1/chat/completions", body, deadline)
+        stream = Stream(f"{url}/v1/{path}", body, deadline)
         why, answer = _exchange(stream)
-        said = chat.error_of(answer)
-        if not turned_away(stream.connected, stream.status, said):
-            return why or ("" if not said and (answer or {}).get("choices") else "no completion")
+        if not turned_away(stream.connected, stream.status, chat.error_of(answer)):
+            if why:
+                return why
+            if complete:
+                return "" if answer.get("choices") else "no completion"
+            return "" if _lists(answer, model) else "no model"
         balancer.mark_down(url)
     return why
 
 
 class Probe:
-    """A thread a frontend, and one that asks for completions."""
+    """A thread a frontend, and one that asks the service."""
 
     def __init__(self, frontends: Sequence[str], model: str) -> None:
         """frontends: base URLs. model: as clients ask for it."""
@@ -118,29 +129,29 @@ class Probe:
         self.balancer = Balancer(frontends)
         self.looks = {url: Tally() for url in frontends}
         self.service = Tally()
+        self.own = 0
         self._end = threading.Event()
 
-    def _every(self, seconds: float, tally: Tally, ask_once: Callable[[int], str]) -> None:
+    def _repeat(self, tally: Tally, ask_once: Callable[[int], str]) -> None:
         while not self._end.is_set():
             began, clock = time.time(), time.monotonic()
             tally.note(began, ask_once(tally.asked))
-            self._end.wait(max(0.0, seconds - (time.monotonic() - clock)))
+            self._end.wait(max(0.0, EVERY - (time.monotonic() - clock)))
         tally.close(time.time())
 
     def _look(self, url: str) -> None:
-        self._every(
-            LOOK_EVERY,
-            self.looks[url],
-            lambda number: look(url, self.model, number % HEALTH_EVERY == 0),
-        )
+        self._repeat(self.looks[url], lambda n: look(url, self.model, n % HEALTH_EVERY == 0))
 
-    def _ask(self) -> None:
-        self._every(ASK_EVERY, self.service, lambda _: ask(self.balancer, self.model))
+    def _ask(self, number: int) -> str:
+        complete = number % COMPLETION_EVERY == 0
+        why = ask(self.balancer, self.model, complete)
+        self.own += complete and not why
+        return why
 
     def run(self, ended: Callable[[], str], seconds: float) -> str:
         """Ask until ``ended``, called once a second, says why, or for ``seconds``; the reason."""
         threads = [threading.Thread(target=self._look, args=(url,)) for url in self.looks]
-        threads.append(threading.Thread(target=self._ask))
+        threads.append(threading.Thread(target=self._repeat, args=(self.service, self._ask)))
         deadline = time.monotonic() + seconds
         self.balancer.start()
         for thread in threads:
@@ -155,9 +166,8 @@ class Probe:
 
     def report(self) -> dict[str, Any]:
         """``service`` and ``frontends`` (by URL): Tally.report. ``own``: completions answered."""
-        service = self.service.report()
         return {
-            "service": service,
+            "service": self.service.report(),
             "frontends": {url: tally.report() for url, tally in self.looks.items()},
-            "own": service["asked"] - service["failures"],
+            "own": self.own,
         }
