@@ -81,8 +81,9 @@ def too_many(fleet: Fleet, hosts: int, max_out: Any) -> Iterator[str]:
     if fleet.lost:
         away = ", ".join(name for name, host in fleet.absent.items() if host.planned > host.serving)
         already += f", and out are {fleet.lost} on hosts that are not in this run ({away})"
+    who = "1 host at a time would" if hosts == 1 else f"{hosts} hosts at a time would each"
     yield (
-        f"{hosts} hosts at a time would each have a worker out of service{already}; of "
+        f"{who} have a worker out of service{already}; of "
         f"{fleet.total} workers {most} may be (roll_max_out: {max_out}). Set a smaller roll_batch"
         f"{', undrain,' if fleet.drained else ''} or a larger roll_max_out"
     )
