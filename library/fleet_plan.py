@@ -8,9 +8,11 @@ module: fleet_plan
 short_description: Decide what is restarted or drained, in which order, or say why nothing is
 description:
   - Runs on the controller, on what M(unit_status) said of every host; touches nothing.
+  - Counts the whole fleet, whichever part of it is in this run.
   - Refuses an unknown host or worker, a fleet that is degraded already, more workers out of
-    service than may be, and what would interrupt the service; all reasons at once, each with
-    the name of its override.
+    service than may be, a quorum or the last frontend that would be lost, and what would
+    interrupt the service; all reasons at once, each with the name of its override. The restart of
+    a group's only member is announced, also as a warning.
 attributes:
   check_mode:
     description: Changes nothing in any mode.
@@ -27,9 +29,25 @@ options:
   hosts:
     description: >-
       By host, C(groups) of the inventory, C(status), the result of M(unit_status), and
-      C(pending), units of which is known that they have to be restarted.
+      C(pending), units of which is known that they have to be restarted; the hosts in this run.
     type: dict
     required: true
+  absent:
+    description: By name, the address of each worker host that is not in this run.
+    type: dict
+    default: {}
+  service:
+    description: The result of M(service_status).
+    type: dict
+    default: {}
+  first_port:
+    description: Request port of a host's first worker; its others have the next ones.
+    type: int
+    default: 0
+  frontend_drain:
+    description: Seconds that a stopping frontend waits for its streams, for an announcement.
+    type: int
+    default: 0
   target:
     description: Workers by name; with O(verb=restart) only these, without one all that differ.
     type: str
@@ -71,8 +89,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 singles:
-  description: Hosts by group (etcd, nats, frontends) whose unit is restarted.
+  description: >-
+    Hosts by group (etcd, nats, frontends) whose unit is restarted, in order; a leader is the last.
   type: dict
+  returned: success
+needed:
+  description: By group, how many others have to serve at each of these restarts.
+  type: dict
+  returned: success
+announced:
+  description: Interruptions that the roll makes, in words.
+  type: list
+  elements: str
   returned: success
 turns:
   description: By host, the turns of its workers in order, each with workers, why, force and floor.
@@ -80,6 +108,13 @@ turns:
   returned: success
 order:
   description: Worker hosts in order.
+  type: list
+  elements: str
+  returned: success
+probe:
+  description: >-
+    The host from which the service is looked at meanwhile, one without a frontend where there is
+    one; none where nothing is restarted.
   type: list
   elements: str
   returned: success
@@ -107,11 +142,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.day2 import plan as planning
+from ansible.module_utils.dynfleet.day2.fleet import Elsewhere
 
 
 def lines(plan: planning.Plan) -> list[str]:
     """The plan for people."""
-    told = [f"{group}: {', '.join(hosts)}" for group, hosts in plan.singles.items() if hosts]
+    told = list(plan.announced)
+    told += [f"{group}: {', '.join(hosts)}" for group, hosts in plan.singles.items() if hosts]
     told += [
         f"{host}:{','.join(str(index) for index in turn['workers'])} {turn.get('why', '')}".strip()
         for host, turns in plan.turns.items()
@@ -128,6 +165,10 @@ def main() -> None:
         argument_spec={
             "verb": {"type": "str", "choices": ["restart", "drain", "undrain"], "required": True},
             "hosts": {"type": "dict", "required": True},
+            "absent": {"type": "dict", "default": {}},
+            "service": {"type": "dict", "default": {}},
+            "first_port": {"type": "int", "default": 0},
+            "frontend_drain": {"type": "int", "default": 0},
             "target": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
             "batch": {"type": "list", "elements": "str", "default": ["1"]},
@@ -143,7 +184,6 @@ def main() -> None:
             "groups": host["groups"],
             "pending": host.get("pending", []),
             "units": host["status"]["units"],
-            "serving": host["status"]["serving"],
         }
         for name, host in params["hosts"].items()
     }
@@ -154,23 +194,41 @@ def main() -> None:
         max_out=params["max_out"],
         allow_degraded=params["allow_degraded"],
         allow_outage=params["allow_outage"],
+        frontend_drain=params["frontend_drain"],
+    )
+    service: dict[str, Any] = params["service"]
+    elsewhere = Elsewhere(
+        hosts=params["absent"],
+        workers=service.get("workers"),
+        first_port=params["first_port"],
+        health=service.get("health", {}),
+        leaders=service.get("leaders", {}),
     )
     try:
         if params["verb"] == "restart":
-            plan = planning.make(hosts, wish)
+            plan = planning.make(hosts, wish, elsewhere)
         else:
-            plan = planning.drain(hosts, wish.named, params["verb"] == "drain", wish.allow_outage)
+            plan = planning.drain(
+                hosts, wish.named, params["verb"] == "drain", wish.allow_outage, elsewhere
+            )
     except ValueError as error:
         module.fail_json(msg=f"Nothing was touched.\nroll_batch or roll_max_out: {error}")
     if plan.problems:
         module.fail_json(msg="Nothing was touched.\n" + "\n".join(plan.problems))
+    todo = bool(plan.turns or any(plan.singles.values()))
+    outside = sorted(hosts, key=lambda name: "frontends" in hosts[name]["groups"])
+    for text in plan.announced:
+        module.warn(text)
     module.exit_json(
         changed=False,
         singles=plan.singles,
+        needed=plan.needed,
+        announced=plan.announced,
         turns=plan.turns,
         order=list(plan.turns),
         serial=plan.serial or [1],
-        any=bool(plan.turns or any(plan.singles.values())),
+        probe=outside[:1] if todo else [],
+        any=todo,
         what=wish.what,
         lines=lines(plan),
     )

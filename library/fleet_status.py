@@ -60,7 +60,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.day2 import plan, table, targets
+from ansible.module_utils.dynfleet.day2 import fleet, table, targets
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
         for name, host in params["hosts"].items()
         if name not in silent
     }
-    workers = plan.worker_rows(hosts)
+    workers = fleet.worker_rows(hosts)
     wanted, unknown = targets.resolve(params["target"], workers)
     if unknown:
         module.fail_json(

@@ -10,6 +10,8 @@ description:
   - Restarts the unit where it does not run with the wanted fingerprint, or with O(force), once in
     a run; then waits for its gate (systemd calls it active), for its health endpoint, and for the
     wanted number of workers at a frontend's router.
+  - One that serves is restarted only while O(needed) other O(members) do; a leader of etcd hands
+    over first.
   - What is, is looked at first; a run that died at any point is completed by the next one.
 attributes:
   check_mode:
@@ -48,6 +50,18 @@ options:
       Namespace in discovery. With it the unit is a frontend, whose router has to have every
       worker that is in service.
     type: str
+  group:
+    description: What the unit is one of; with it O(members) are asked.
+    type: str
+    choices: [etcd, nats, frontends]
+  members:
+    description: By host, C(url) and C(answer) of every member of the group.
+    type: dict
+    default: {}
+  needed:
+    description: How many other members have to serve while this one restarts.
+    type: int
+    default: 0
   seconds:
     description: Seconds that stopping and starting may take together.
     type: int
@@ -63,6 +77,11 @@ EXAMPLES = r"""
     url: http://10.0.0.5:8000/health
     answer: {status: healthy}
     namespace: dynamo
+    group: frontends
+    members:
+      control1: {url: "http://10.0.0.5:8000/health", answer: {status: healthy}}
+      control2: {url: "http://10.0.0.6:8000/health", answer: {status: healthy}}
+    needed: 1
 """
 
 RETURN = r"""
@@ -74,15 +93,23 @@ seconds:
   description: Seconds of the restart, until it served again or was given up.
   type: float
   returned: always
+away:
+  description: When the restart began and when it served again, in seconds since the epoch.
+  type: list
+  elements: float
+  returned: where it was restarted
+leader:
+  description: The host that took over the leadership of etcd; empty where there was none to move.
+  type: str
+  returned: always
 """
 
 import subprocess
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, routing, unforeseen
+from ansible.module_utils.dynfleet.day2 import discovery, lock, marks, members, routing, unforeseen
 from ansible.module_utils.dynfleet.day2.report import failure
 from ansible.module_utils.dynfleet.day2.workers import Unit
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError
@@ -90,6 +117,7 @@ from ansible.module_utils.dynfleet.systemd import show, systemctl
 from ansible.module_utils.dynfleet.verify import client, units
 
 SERVE_SECONDS = 60.0
+PEER_SECONDS = 30.0  # until enough others serve
 
 
 class Failed(Exception):
@@ -107,6 +135,20 @@ def wanted(params: dict[str, Any], unit: Unit) -> bool:
     """Whether the unit has to be restarted."""
     done = marks.restarted_by(params["run"], unit.name, unit.invocation)
     return unit.differs or (params["force"] and not done)
+
+
+def make_way(params: dict[str, Any], unit: Unit) -> str:
+    """Wait until enough others serve, and hand leadership over to one of them; the host of that.
+
+    One that does not serve takes nobody out of service: it is started. Raises members.Short.
+    """
+    mine = {"url": params["url"], "answer": params["answer"]}
+    if not (params["group"] and unit.active) or members.unhealthy(mine):
+        return ""
+    every: dict[str, Any] = params["members"]
+    members.wait_enough(params["group"], every, params["url"], params["needed"], PEER_SECONDS)
+    others = {name: member for name, member in every.items() if member["url"] != params["url"]}
+    return members.hand_over(params["group"], mine, others)
 
 
 def restart(params: dict[str, Any], unit: Unit) -> None:
@@ -159,12 +201,10 @@ def wait_serving(params: dict[str, Any]) -> None:
             )
         time.sleep(0.2)
     if params["namespace"]:
-        parts = urlsplit(params["url"])
         serving = discovery.serving(Etcd(params["etcd"]), params["namespace"])
         there = frozenset(item.lease for item in serving)
-        url = f"{parts.scheme}://{parts.netloc}"
         try:
-            routing.settle([url], routing.Routed(have=there), SERVE_SECONDS)
+            routing.settle([members.base(params["url"])], routing.Routed(have=there), SERVE_SECONDS)
         except routing.Unconfirmed as error:
             raise Failed(
                 f"does not route to every worker: {error}",
@@ -174,23 +214,37 @@ def wait_serving(params: dict[str, Any]) -> None:
             ) from error
 
 
-def turn(module: AnsibleModule, unit: Unit) -> bool:
-    """Restart the unit where it has to be; whether it had to.
+def finish(name: str, seconds: float | None) -> None:
+    """Note that a unit serves again. seconds: of its restart, None where there was none."""
+    record = marks.read(marks.rolled(name))
+    if record is None:
+        return
+    took = {} if seconds is None else {"seconds": {"out": seconds}}
+    marks.write(marks.rolled(name), {**record, **took, "finished": routing.now()})
 
-    Raises Failed, EtcdError and lock.Stopped.
+
+def turn(module: AnsibleModule, unit: Unit) -> dict[str, Any]:
+    """Restart the unit where it has to be; the module's result.
+
+    Raises Failed, members.Short, EtcdError and lock.Stopped.
     """
     params: dict[str, Any] = module.params
     unit.look()
     needed = wanted(params, unit)
+    result: dict[str, Any] = {"restarted": needed, "seconds": 0.0, "leader": ""}
     if module.check_mode:
-        return needed
+        return result
+    if needed:
+        result["leader"] = make_way(params, unit)
+    began, clock = time.time(), time.monotonic()
     if needed:
         restart(params, unit)
     wait_serving(params)
-    record = marks.read(marks.rolled(unit.name))
-    if record is not None:
-        marks.write(marks.rolled(unit.name), {**record, "finished": routing.now()})
-    return needed
+    result["seconds"] = round(time.monotonic() - clock, 2)
+    if needed:
+        result["away"] = [began, time.time()]
+    finish(unit.name, result["seconds"] if needed else None)
+    return result
 
 
 def main() -> None:
@@ -204,6 +258,9 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "answer": {"type": "dict", "default": {}},
             "namespace": {"type": "str"},
+            "group": {"type": "str", "choices": ["etcd", "nats", "frontends"]},
+            "members": {"type": "dict", "default": {}},
+            "needed": {"type": "int", "default": 0},
             "seconds": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
@@ -219,8 +276,8 @@ def main() -> None:
         with lock.ended_by_failure(
             params["etcd"], None if module.check_mode else params["run"], unit.name
         ):
-            needed = turn(module, unit)
-    except (EtcdError, lock.Stopped) as error:
+            result = turn(module, unit)
+    except (EtcdError, lock.Stopped, members.Short) as error:
         module.fail_json(msg=f"{unit.name} was not restarted: {error}", seconds=passed())
     except Failed as error:
         unit.look()
@@ -238,10 +295,9 @@ def main() -> None:
         module.fail_json(msg=told, seconds=passed())
     else:
         module.exit_json(
-            changed=needed,
-            restarted=needed,
-            seconds=passed(),
-            diff={"prepared": f"restart {unit.name}\n"} if needed else {},
+            changed=result["restarted"],
+            **result,
+            diff={"prepared": f"restart {unit.name}\n"} if result["restarted"] else {},
         )
 
 

@@ -86,10 +86,6 @@ units:
     cache_in_use: {description: "Share of its GPU cache that running requests hold.", type: float}
     drained: {description: The mark of the operator who drained it., type: dict}
     cordoned: {description: Who took it out of routing., type: dict}
-serving:
-  description: Workers in service, fleet-wide, by discovery; null where etcd does not answer.
-  type: int
-  returned: always
 routed:
   description: Instance ids of the workers that this host's frontend sends requests to; null where
     there is no frontend, or it does not answer.
@@ -215,10 +211,8 @@ def main() -> None:
     workers = [Worker(entry, params["address"]) for entry in planned]
     look_at([*units, *workers])
     found: list[Item] = []
-    serving: int | None = None
     try:
         found = discovery.serving(Etcd(params["etcd"]), params["namespace"])
-        serving = len(found)
     except EtcdError as error:
         trouble.append(str(error))
 
@@ -230,7 +224,6 @@ def main() -> None:
     module.exit_json(
         changed=False,
         units=[describe(unit) for unit in units if unit.state.get("LoadState") == "loaded"] + rows,
-        serving=serving,
         routed=routed(params["frontend"]),
         releases=links.read(),
         trouble=trouble,

@@ -76,6 +76,13 @@ def left_behind() -> str:
     )
 
 
+def outside(run: service.Run) -> dict[str, Any]:
+    """What the probe of a roll saw."""
+    results = [result for _, result in run.results("ansible.builtin.async_status")]
+    (seen,) = [result for result in results if "service" in result]
+    return seen
+
+
 def test_a_changed_setting_rolls_what_it_concerns_and_loses_no_request(tmp_path: Path) -> None:
     before = invocations()
     with load(tmp_path) as summary:
@@ -90,6 +97,11 @@ def test_a_changed_setting_rolls_what_it_concerns_and_loses_no_request(tmp_path:
     slow = [row for row in turns if row["seconds"]["out"] > row["seconds"]["start"] + 10]
     assert slow == []
     assert [row["in_flight"] for row in turns] == [0] * len(WORKERS)
+    seen = outside(run)
+    assert seen["service"]["asked"] > 20
+    assert seen["service"]["failures"] == 0
+    assert sorted(seen["frontends"]) == FRONTENDS
+    assert "seen from outside, as a load balancer asks" in run.output
 
 
 def test_a_worker_that_does_not_start_stops_the_roll_and_the_rerun_does_the_rest() -> None:
@@ -163,6 +175,30 @@ def test_bad_input_is_refused(playbook: str, variables: dict[str, Any], said: st
     assert run.rc == 2
     assert said in message(run, "fleet_plan")
     assert invocations() == before
+
+
+def test_a_part_of_the_fleet_is_judged_as_a_part() -> None:
+    """``--limit``: what is not in the run is asked for all the same."""
+    drained = service.play("playbooks/drain.yml", "--check", "--limit new", target="new")
+    assert drained.rc == 0, drained.output
+    service.ssh("old", "systemctl stop dynamo-frontend")
+    try:
+        run = service.play(ROLL, "--check", "--limit control", roll_force=True)
+        said = message(run, "fleet_plan")
+        assert "frontends: while control restarts, 0 of 2 would be left, and 1 have to be" in said
+        assert f"old: {FRONTENDS[1]}/health says ConnectionRefusedError" in said
+        # Alone in their groups: announced, and not refused.
+        assert "etcd:" not in said
+    finally:
+        service.ssh("old", "systemctl start dynamo-frontend", timeout=120)
+
+
+def test_more_workers_than_may_be_out_are_started_all_the_same() -> None:
+    service.ssh("old", "systemctl stop dynamo-worker@0 dynamo-worker@1", timeout=120)
+    run = service.play(ROLL, roll_max_out=1)
+    assert run.rc == 0, run.output
+    assert sorted(run.restarted()) == [f"old: dynamo-worker@{n}.service" for n in (0, 1)]
+    assert outside(run)["service"]["failures"] == 0
 
 
 def test_one_roll_at_a_time_and_none_of_a_degraded_fleet() -> None:

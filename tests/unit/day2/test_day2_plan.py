@@ -6,48 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.dynfleet.day2 import plan, targets
-
-MARK = {
-    "by": "operator",
-    "who": "anna@c1",
-    "since": "2026-01-05T10:00:00Z",
-    "why": "fan",
-    "run": None,
-}
-
-
-def worker(index: int, **more: Any) -> dict[str, Any]:
-    """A worker that serves as wanted, with the GPUs 2N and 2N + 1."""
-    gpus = [{"index": n, "uuid": f"GPU-{n}"} for n in (2 * index, 2 * index + 1)]
-    uuids = [gpu["uuid"] for gpu in gpus]
-    return {
-        "name": f"dynamo-worker@{index}.service",
-        "index": index,
-        "active": True,
-        "state": "active (running)",
-        "differs": False,
-        "ready": True,
-        "registered": True,
-        "gpus": gpus,
-        "held": uuids,
-        "wanted": uuids,
-        "drained": None,
-        "cordoned": None,
-        "rolled": None,
-        **more,
-    }
-
-
-def host(*workers: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"groups": ["workers"], "units": list(workers), "serving": None, "pending": [], **more}
-
-
-def fleet(hosts: int = 3, **changed: dict[str, Any]) -> dict[str, Any]:
-    """Hosts g0, g1, ... of four workers; changed: values by ``gH_N``."""
-    return {
-        f"g{h}": host(*(worker(n, **changed.get(f"g{h}_{n}", {})) for n in range(4)))
-        for h in range(hosts)
-    }
+from day2_cases import DOWN, MARK, fleet, host, worker
 
 
 def order(made: plan.Plan) -> dict[str, list[list[int]]]:
@@ -100,6 +59,26 @@ def test_what_is_out_of_service_comes_first() -> None:
     assert list(made.turns) == ["g1", "g0"]
     assert order(made)["g1"] == [[3], [0]]
     assert made.turns["g1"][0]["why"] == "is failed (failed)"
+
+
+def test_a_turn_in_which_nobody_serves_takes_nobody_out() -> None:
+    """Five of twelve are down, three may be: they are started, three hosts at a time."""
+    down = dict.fromkeys(("g0_0", "g0_1", "g1_0", "g1_1", "g2_0"), DOWN)
+    made = plan.make(fleet(**down), plan.Wish(batch=[3], max_out=2))
+    assert made.problems == []
+    assert (made.serial, order(made)) == ([3], {"g0": [[0], [1]], "g1": [[0], [1]], "g2": [[0]]})
+    nobody = {f"g{h}_{n}": DOWN for h in range(3) for n in range(4)}
+    assert plan.make(fleet(**nobody), plan.Wish(batch=[3], max_out=1)).problems == []
+
+
+def test_only_hosts_that_take_a_worker_out_count_in_a_batch() -> None:
+    down = dict.fromkeys(("g0_0", "g1_0"), DOWN)
+    two = {**down, "g2_1": {"differs": True}}
+    assert plan.make(fleet(**two), plan.Wish(batch=[3], max_out=1)).problems == []
+    three = {**two, "g0_1": {"differs": True}}
+    (problem,) = plan.make(fleet(**three), plan.Wish(batch=[3], max_out=1)).problems
+    assert "2 hosts at a time" in problem
+    assert "of 12 workers 1 may be (roll_max_out: 1)" in problem
 
 
 def test_named_are_restarted_and_only_these() -> None:
@@ -201,7 +180,7 @@ def test_singles_of_every_group() -> None:
     front = {"name": "dynamo-frontend.service", "index": None, "differs": False}
     hosts = {
         **fleet(1),
-        "c": {"groups": ["etcd", "frontends"], "units": [etcd, front], "serving": 4, "pending": []},
+        "c": {"groups": ["etcd", "frontends"], "units": [etcd, front], "pending": []},
     }
     assert plan.make(hosts, plan.Wish()).singles == {"etcd": ["c"], "nats": [], "frontends": []}
     forced = plan.make(hosts, plan.Wish(force=True)).singles

@@ -16,7 +16,7 @@ from typing import Any
 from ansible.module_utils.dynfleet.etcd import Etcd, Item
 
 
-def _place(item: Item) -> str:
+def place(item: Item) -> str:
     """``ADDRESS:PORT`` of an instance's request listener; empty where it has none."""
     try:
         transport = json.loads(item.value)["transport"]["tcp"]
@@ -30,9 +30,9 @@ def serving(etcd: Etcd, namespace: str) -> list[Item]:
     return [item for item in etcd.list(f"v1/instances/{namespace}/") if "/generate/" in item.key]
 
 
-def at(items: Sequence[Item], place: str) -> list[Item]:
+def at(items: Sequence[Item], where: str) -> list[Item]:
     """The instances at ``ADDRESS:PORT``: after a crash the old one stays until its lease ends."""
-    return [item for item in items if _place(item) == place]
+    return [item for item in items if place(item) == where]
 
 
 def pack(items: Sequence[Item]) -> list[dict[str, Any]]:

@@ -5,21 +5,24 @@ Pure: from what every host said of its units, and the operator's wishes.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.module_utils.dynfleet.day2 import marks, targets
+from ansible.module_utils.dynfleet.day2 import marks, quorum, refusals, targets
+from ansible.module_utils.dynfleet.day2.fleet import (
+    Elsewhere,
+    Fleet,
+    Hosts,
+    Row,
+    label,
+    serves,
+    share,
+    worker_rows,
+)
 from ansible.module_utils.dynfleet.units import collide
 
-Row = Mapping[str, Any]
-# Groups of the inventory whose unit is restarted host after host, in this order.
-SINGLE = {
-    "etcd": "dynamo-etcd.service",
-    "nats": "dynamo-nats.service",
-    "frontends": "dynamo-frontend.service",
-}
+NOWHERE = Elsewhere()
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Wish:
 
     named: comma list of workers; only these. force: also what runs as wanted. batch: hosts at a
     time, as Ansible's serial. max_out: workers that may be out of service at once, a number or a
-    percentage. The others override refusals.
+    percentage. frontend_drain: seconds that a stopping frontend waits for its streams. The
+    others override refusals.
     """
 
     named: str = ""
@@ -37,6 +41,7 @@ class Wish:
     max_out: Any = 1
     allow_degraded: bool = False
     allow_outage: bool = False
+    frontend_drain: int = 0
 
     @property
     def what(self) -> str:
@@ -51,21 +56,12 @@ class Plan:
     """What will be done, or the reasons why nothing is."""
 
     problems: list[str] = field(default_factory=list)
-    singles: dict[str, list[str]] = field(default_factory=dict)  # hosts by group
+    announced: list[str] = field(default_factory=list)  # interruptions, in words
+    singles: dict[str, list[str]] = field(default_factory=dict)  # hosts by group, in order
+    needed: dict[str, int] = field(default_factory=dict)  # healthy others at each of these
     turns: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by host
     serial: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def share(value: Any, of: int) -> int:
-    """A number, or a percentage of ``of``: at least 1, as Ansible counts batches.
-
-    Raises ValueError for anything else.
-    """
-    text = str(value).strip()
-    if not re.fullmatch(r"\d+(\.\d+)?%|\d+", text):
-        raise ValueError(f"{value!r} is neither a number nor a percentage (2, '25%')")
-    return max(1, int(float(text[:-1]) / 100 * of) if text.endswith("%") else int(text))
 
 
 def batches(wish: Sequence[Any], hosts: int) -> list[int]:
@@ -75,25 +71,6 @@ def batches(wish: Sequence[Any], hosts: int) -> list[int]:
         size = share(wish[min(len(sizes), len(wish) - 1)], hosts)
         sizes.append(min(size, hosts - sum(sizes)))
     return sizes
-
-
-def worker_rows(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Row]]:
-    """Workers of each worker host."""
-    return {
-        name: [row for row in host["units"] if row["index"] is not None]
-        for name, host in hosts.items()
-        if "workers" in host["groups"]
-    }
-
-
-def serves(row: Row) -> bool:
-    """Whether a worker takes requests."""
-    return bool(row["ready"] and row["registered"])
-
-
-def label(host: str, row: Row) -> str:
-    """A worker's name, as operators write it."""
-    return f"{host}:{row['index']}"
 
 
 def _reason(row: Row, pending: bool, wish: Wish, chosen: bool) -> tuple[str, bool]:
@@ -142,98 +119,41 @@ def _turns(rows: Sequence[Row], reasons: Mapping[int, tuple[str, bool]]) -> list
     ]
 
 
-def _degraded(row: Row, chosen: bool) -> bool:
-    """Whether a worker is out of service though nobody took it out, and no turn mends that first.
-
-    One that does not run gets the first turns; one that runs as wanted and does not serve is a
-    riddle, unless the operator has named it.
-    """
-    record, cordon = row["rolled"], row["cordoned"]
-    ours = (record is not None and not record.get("finished")) or (
-        cordon is not None and cordon["by"] == "roll"
-    )
-    return not (serves(row) or row["drained"] is not None or row["differs"] or ours or chosen)
-
-
-def _refusals(
-    hosts: Mapping[str, Mapping[str, Any]],
-    plan: Plan,
-    wish: Wish,
-    named: set[tuple[str, int]],
-) -> Iterator[str]:
-    """Why a roll may not begin."""
-    rows = worker_rows(hosts)
-    every = [(host, row) for host, of_host in rows.items() for row in of_host]
-    drained = [label(host, row) for host, row in every if row["drained"] is not None]
-    for host, of_host in rows.items():
-        for row in of_host:
-            others = {r["name"]: r["wanted"] for r in of_host if r["name"] != row["name"]}
-            if row["drained"] is not None and collide(others, {row["name"]: row["held"]}):
-                yield (
-                    f"{label(host, row)} is drained and still holds GPUs that other workers of "
-                    f"the new plan are to have: on {host}, systemctl stop {row['name']}"
-                )
-    down = [
-        label(host, row) for host, row in every if _degraded(row, (host, row["index"]) in named)
-    ]
-    if down and not wish.allow_degraded:
-        yield (
-            f"the fleet is degraded already: not in service are {', '.join(down)}. Mend them "
-            "(playbooks/verify.yml says what is wrong), drain them (playbooks/drain.yml), or set "
-            "roll_allow_degraded: true"
-        )
-    counted = [host["serving"] for host in hosts.values() if host["serving"] is not None]
-    total = max(len(every), *counted) if counted else len(every)
-    most = share(wish.max_out, total)
-    out = max(plan.serial, default=0)
-    if out + len(drained) > most:
-        already = f", and drained are {', '.join(drained)}" if drained else ""
-        yield (
-            f"{out} hosts at a time would each have a worker out of service{already}; of {total} "
-            f"workers {most} may be (roll_max_out: {wish.max_out}). Set a smaller roll_batch"
-            f"{', undrain,' if drained else ''} or a larger roll_max_out"
-        )
-    serving = {(host, row["index"]) for host, row in every if serves(row)}
-    up = len(serving)
-    # Of a turn that takes several together only those count that serve.
-    largest = max(
-        (
-            sum((host, index) in serving for index in turn["workers"])
-            for host, turns in plan.turns.items()
-            for turn in turns
-        ),
-        default=0,
-    )
-    if up and up <= max(out, largest) and not wish.allow_outage:
-        yield (
-            f"{up} workers are in service and up to {max(out, largest)} would be out at once: the "
-            "service would be interrupted. If that may be, set roll_allow_outage: true"
-        )
-
-
-def make(hosts: Mapping[str, Mapping[str, Any]], wish: Wish) -> Plan:
-    """The plan of a roll.
-
-    hosts: by name, ``groups`` of the inventory, ``units`` and ``serving`` of unit_status, and
-    ``pending``, units of which an earlier task knows that they have to be restarted.
-    """
-    plan = Plan()
-    rows = worker_rows(hosts)
-    named, unknown = targets.resolve(wish.named, rows)
-    if unknown:
-        plan.problems.append(
-            f"no such host, worker or GPU: {', '.join(unknown)}. Known are {targets.known(rows)}"
-        )
-        return plan
-    for group, unit in SINGLE.items():
-        plan.singles[group] = [
-            name
+def _singles(plan: Plan, hosts: Hosts, wish: Wish, elsewhere: Elsewhere) -> None:
+    """Members of the control plane and frontends: who is restarted, in which order, or why not."""
+    for group, unit in quorum.UNITS.items():
+        health = elsewhere.health.get(group, {})
+        chosen = {
+            name: row
             for name, host in hosts.items()
             if group in host["groups"] and not wish.named
             for row in host["units"]
             if row["name"] == unit and (row["differs"] or wish.force or unit in host["pending"])
-        ]
-    for host, of_host in rows.items():
+        }
+        order = quorum.in_order(list(chosen), health, elsewhere.leaders.get(group))
+        plan.singles[group] = order
+        plan.needed[group] = 0 if wish.allow_outage else quorum.others_needed(group, len(health))
+        if not wish.allow_outage and (why := quorum.refusal(group, order, health)):
+            plan.problems.append(why)
+        last = next(((row.get("rolled") or {}).get("seconds") for row in chosen.values()), None)
+        took = (last or {}).get("out")
+        plan.announced += quorum.announcement(group, order, health, took, wish.frontend_drain)
+
+
+def make(hosts: Hosts, wish: Wish, elsewhere: Elsewhere = NOWHERE) -> Plan:
+    """The plan of a roll.
+
+    hosts: by name, ``groups`` of the inventory, ``units`` of unit_status, and ``pending``, units
+    of which an earlier task knows that they have to be restarted; those in this run.
+    """
+    plan = Plan()
+    fleet = Fleet(worker_rows(hosts), elsewhere)
+    named, unknown = targets.resolve(wish.named, fleet.rows)
+    if unknown:
+        plan.problems.append(_unknown(unknown, fleet))
+        return plan
+    _singles(plan, hosts, wish, elsewhere)
+    for host, of_host in fleet.rows.items():
         reasons = {
             row["index"]: _reason(
                 row,
@@ -251,12 +171,36 @@ def make(hosts: Mapping[str, Mapping[str, Any]], wish: Wish) -> Plan:
             for row in of_host
             if row["drained"] is not None
         ]
-    _order(plan, rows, wish)
+    _order(plan, fleet.rows, wish)
     if plan.turns or any(plan.singles.values()):
+        plan.notes += fleet.notes()
         chosen = {(host, index) for host, indices in named.items() for index in indices}
-        plan.problems += _refusals(hosts, plan, wish, chosen)
-    _floors(plan, hosts, wish)
+        plan.problems += _refusals(fleet, plan, wish, chosen)
+    _floors(plan, fleet, wish)
     return plan
+
+
+def _unknown(unknown: Sequence[str], fleet: Fleet) -> str:
+    """A refusal of names that mean nothing in this run."""
+    away = sorted({name for name in unknown if name.partition(":")[0] in fleet.absent})
+    other = [name for name in unknown if name not in away]
+    said = [
+        f"not in this run (--limit): {', '.join(away)}" if away else "",
+        f"no such host, worker or GPU: {', '.join(other)}" if other else "",
+    ]
+    return f"{'; '.join(filter(None, said))}. Known are {targets.known(fleet.rows)}"
+
+
+def _refusals(fleet: Fleet, plan: Plan, wish: Wish, named: set[tuple[str, int]]) -> list[str]:
+    """Why workers may not be taken out of service."""
+    hosts, workers = refusals.taken(fleet, plan.turns, plan.serial)
+    found = [*refusals.drained_holders(fleet)]
+    if not wish.allow_degraded:
+        found += refusals.degraded(fleet, named)
+    found += refusals.too_many(fleet, hosts, wish.max_out)
+    if not wish.allow_outage:
+        found += refusals.outage(fleet, workers)
+    return found
 
 
 def _order(plan: Plan, rows: Mapping[str, Sequence[Row]], wish: Wish) -> None:
@@ -271,10 +215,9 @@ def _order(plan: Plan, rows: Mapping[str, Sequence[Row]], wish: Wish) -> None:
     plan.serial = batches([1] if alone else wish.batch, len(plan.turns))
 
 
-def _floors(plan: Plan, hosts: Mapping[str, Mapping[str, Any]], wish: Wish) -> None:
+def _floors(plan: Plan, fleet: Fleet, wish: Wish) -> None:
     """How many others have to be in service whenever one is taken out."""
-    total = sum(len(of_host) for of_host in worker_rows(hosts).values())
-    floor = max(0, total - share(wish.max_out, total)) if total else 0
+    floor = max(0, fleet.total - share(wish.max_out, fleet.total)) if fleet.total else 0
     for turns in plan.turns.values():
         for turn in turns:
             turn["floor"] = 1 if len(turn["workers"]) > 1 else floor
@@ -283,30 +226,31 @@ def _floors(plan: Plan, hosts: Mapping[str, Mapping[str, Any]], wish: Wish) -> N
 
 
 def drain(
-    hosts: Mapping[str, Mapping[str, Any]], named: str, away: bool, allow_outage: bool
+    hosts: Hosts,
+    named: str,
+    away: bool,
+    allow_outage: bool,
+    elsewhere: Elsewhere = NOWHERE,
 ) -> Plan:
     """The plan of draining (``away``) or putting back the named workers."""
     plan = Plan()
-    rows = worker_rows(hosts)
-    found, unknown = targets.resolve(named, rows)
+    fleet = Fleet(worker_rows(hosts), elsewhere)
+    found, unknown = targets.resolve(named, fleet.rows)
     if unknown or not found:
-        said = f"no such host, worker or GPU: {', '.join(unknown)}" if unknown else "no target"
+        said = (
+            _unknown(unknown, fleet)
+            if unknown
+            else f"no target. Known are {targets.known(fleet.rows)}"
+        )
         plan.problems.append(
-            f"{said}. Name one with -e target=HOST, HOST:N (worker), HOST:gpuN or the UUID of a "
-            f"GPU. Known are {targets.known(rows)}"
+            f"{said}. Name one with -e target=HOST, HOST:N (worker), HOST:gpuN or the UUID of a GPU"
         )
         return plan
     plan.turns = {host: [{"workers": indices}] for host, indices in found.items()}
-    left = [
-        row
-        for host, of_host in rows.items()
-        for row in of_host
-        if row["index"] not in found.get(host, ()) and serves(row)
-    ]
-    up = sum(serves(row) for of_host in rows.values() for row in of_host)
-    if away and up and not left and not allow_outage:
+    left = [place for place in fleet.serving if place[1] not in found.get(place[0], ())]
+    if away and fleet.up and not left and not fleet.up_elsewhere and not allow_outage:
         plan.problems.append(
-            f"all {up} workers that are in service would be drained: the service would be "
+            f"all {fleet.up} workers that are in service would be drained: the service would be "
             "interrupted. If that may be, set roll_allow_outage: true"
         )
     return plan

@@ -175,15 +175,16 @@ class Turn:
             lock.hold(self.etcd, self.params["run"])
 
     def wait_room(self, workers: Sequence[Worker]) -> None:
-        """Wait until enough others serve. Raises Failed."""
+        """Wait until enough others serve, unless none of these does. Raises Failed."""
         floor = self.params["floor"]
-        places = {worker.place for worker in workers}
+        places = {worker.place for worker in workers if worker.active}
         deadline = time.monotonic() + ROOM_SECONDS
         while floor:
             found = discovery.serving(self.etcd, self.params["namespace"])
             mine = {item.key for place in places for item in discovery.at(found, place)}
             others = len({item.key for item in found} - mine)
-            if others >= floor:
+            # Where none of these serves, their turn takes nobody out of service.
+            if not mine or others >= floor:
                 return
             if time.monotonic() > deadline:
                 raise Failed(

@@ -1,0 +1,102 @@
+"""The end of a roll, as it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+URL = "http://10.0.0.5:8000"
+RATES = {"failed_percent": 0.0, "ttft_ms": 30.0, "hit_rate": 0.5}
+AFTER = {"requests": 12, "failures": 0, "rates": RATES, "refill_seconds": None}
+
+
+def seen(*outages: list[float]) -> dict[str, Any]:
+    """Three failures an outage."""
+    failures = 3 * len(outages)
+    return {
+        "asked": 40,
+        "failures": failures,
+        "kinds": {"refused": failures - 1, "404": 1} if outages else {},
+        "longest_gap": max((end - begin for begin, end in outages), default=0.0),
+        "outages": list(outages),
+    }
+
+
+def told(place: Path, frontends: list[str], outside: dict[str, Any]) -> list[str]:
+    """The lines of the report. The restart of the first frontend took from 1000 to 1003."""
+    turn = {"away": [1000.0, 1003.0]}
+    hosts = {name: {"roll_frontend_turn": turn if name == "c1" else {}} for name in frontends}
+    inventory = {"all": {"children": {"frontends": {"hosts": hosts}}}}
+    (place / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    play = {
+        "name": "Tell",
+        "hosts": "c1",
+        "gather_facts": False,
+        "vars": {
+            "roll_plan": {"order": [], "singles": {"frontends": ["c1"]}},
+            "roll_lock": {"run": "r1", "resumed": False},
+            "roll_after": AFTER,
+            "roll_before": {"rates": RATES},
+            "roll_refill_seconds": 0,
+            "roll_seen_outside": outside,
+        },
+        "tasks": [
+            {
+                "name": "Tell",
+                "ansible.builtin.debug": {
+                    "msg": "{{ lookup('ansible.builtin.template', '"
+                    + str(ROOT / "playbooks/templates/roll.txt.j2")
+                    + "') | trim }}"
+                },
+            }
+        ],
+    }
+    (place / "play.yml").write_text(yaml.safe_dump([play]))
+    (place / "runner").mkdir()
+    run = ansible_runner.run(
+        private_data_dir=str(place / "runner"),
+        playbook=str(place / "play.yml"),
+        inventory=str(place / "hosts.yml"),
+        envvars={"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        quiet=True,
+        timeout=120,
+    )
+    (said,) = [
+        event["event_data"]["res"]["msg"]
+        for event in run.events
+        if event["event"] == "runner_on_ok" and event["event_data"]["task_action"].endswith("debug")
+    ]
+    return str(said).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("frontends", "begin", "announced"),
+    [
+        (["c1"], 1000.3, True),
+        # Long after the restart of the only frontend.
+        (["c1"], 1100.0, False),
+        # Another one should have served.
+        (["c1", "c2"], 1000.3, False),
+    ],
+)
+def test_an_outage_that_was_not_announced_is_named(
+    tmp_path: Path, frontends: list[str], begin: float, announced: bool
+) -> None:
+    outage = [begin, begin + 2.5]
+    lines = told(tmp_path, frontends, {"service": seen(outage), "frontends": {URL: seen()}})
+    first = "40 asked, 3 failed (refused 2, 404 1), longest gap 2.5 s"
+    assert f"seen from outside, as a load balancer asks: {first}" in lines
+    assert f"  {URL}: 40 asked, 0 failed" in lines
+    down = [line for line in lines if line.startswith("THE SERVICE WAS DOWN")]
+    assert bool(down) is not announced
+    assert all(line.endswith("for 2.5 s") and "1970-01-01T00:1" in line for line in down)
+    assert "requests during the roll: 12, failed: 0 (by the frontends' own counters)" in lines
+
+
+def test_a_probe_that_gave_no_answer_is_said(tmp_path: Path) -> None:
+    assert "seen from outside: nothing, the probe gave no answer" in told(tmp_path, ["c1"], {})
