@@ -14,7 +14,7 @@ import pytest
 from ansible.module_utils.dynfleet.placement.plan import make_plan
 from ansible.module_utils.dynfleet.placement.wishes import Wishes
 from ansible.module_utils.dynfleet.topology import recorded, sysfs
-from topology_captures import FOUR, PLAIN
+from topology_captures import FOUR, PLAIN, matrix
 from topology_hosts import PCIS, UUIDS, fake_smi, gpu_xml, query_xml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -99,6 +99,14 @@ def test_a_lost_gpu_counts_as_gone(host: Host) -> None:
     host.facts["gpus"][3]["lost"] = True
     host.write()
     assert "is gone" in host.run(2)[1]
+
+
+def test_indices_do_not_matter_beside_a_lost_gpu(host: Host) -> None:
+    """An entry for a lost GPU does not make as many as were planned: the others move up."""
+    host.facts["gpus"][3]["lost"] = True
+    host.swap(0, 1)
+    host.write()
+    assert host.run(0) == (SAME, "")
 
 
 def test_a_link_has_fallen(host: Host) -> None:
@@ -191,6 +199,26 @@ def test_live(live: Host) -> None:
     assert live.run(0, path=path) == (SAME, "")
     fake_smi(live.folder, ALL, PLAIN.replace("NV4", "NODE"))
     assert "link GPU 0 - GPU 1 was NV4, is NODE" in live.run(0, path=path)[1]
+
+
+def test_a_gpu_off_the_bus_stops_its_own_worker_only(live: Host) -> None:
+    """GPU 1 is gone from both answers, and the indices of the others stay."""
+    lost = f"Unable to determine the device handle for GPU1: {PCIS[1]}: Unknown Error\n"
+    rest = [gpu_xml(index) for index in (0, 2, 3)]
+    cells = [[FOUR[a][b] for b in (0, 2, 3)] for a in (0, 2, 3)]
+    fake_smi(live.folder, lost + query_xml(rest), matrix(cells, ["GPU0", "GPU2", "GPU3"]))
+    path = f"{live.folder}:/usr/bin:/bin"
+    assert live.run(1, path=path) == (SAME, "")
+    status, told = live.run(0, path=path)
+    assert status == DIFFERENT
+    assert f"GPU 1 ({UUIDS[1]}, {PCIS[1]}) is gone" in told
+    assert "GPU 0" not in told
+
+
+def test_names_of_processes_do_not_stop_a_worker(live: Host) -> None:
+    names = "<processes><process_name>\x01&<\x00</process_name></processes></gpu>"
+    fake_smi(live.folder, ALL.replace("</gpu>", names), PLAIN)
+    assert live.run(0, path=f"{live.folder}:/usr/bin:/bin") == (SAME, "")
 
 
 def test_a_hung_nvidia_smi(live: Host) -> None:

@@ -41,6 +41,15 @@ def test_text(tmp_path: Path) -> None:
     assert found["sources"] == {"": "the recorded file"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize("text", [PLAIN, json.dumps({"gpus": 4, "links": FOUR})])
+def test_with_a_byte_order_mark(tmp_path: Path, encoding: str, text: str) -> None:
+    path = tmp_path / "topo.txt"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path.write_bytes((mark + text).encode(encoding))
+    assert recorded.read(str(path))["links"] == FOUR
+
+
 def test_bare_matrix() -> None:
     text = json.dumps({"id": "m", "gpu": "K80", "gpus": 2, "links": [["X", "SOC"], ["SOC", "X"]]})
     found = recorded.parse_text("m", text)

@@ -55,7 +55,11 @@ def differences(
     gpus = topology["gpus"]
     by_name = {_name(gpu): place for place, gpu in enumerate(gpus) if not gpu.get("lost")}
     places = [by_name.get(_name(gpu)) for gpu in planned]
-    fields = [field for field in FIELDS if field != "index" or len(gpus) >= total]
+    fields = [
+        field
+        for field in FIELDS
+        if field != "index" or sum(not gpu.get("lost") for gpu in gpus) >= total
+    ]
     found = []
     for gpu, place in zip(planned, places):
         if place is None:

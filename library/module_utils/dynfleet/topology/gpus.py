@@ -2,12 +2,12 @@
 
 Statuses: ok; degraded (some GPUs are lost or links unread); gpu_lost (a lost GPU keeps all from
 being read); no_driver; no_gpu; driver_mismatch (a new library with an old kernel module);
-timeout; error. Each but ok has a problem that says
-what to do.
+timeout; error. Each but ok has a problem that says what to do.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ MEANINGS = (
     ("Driver Not Loaded", "no_driver", "load the NVIDIA driver (modprobe nvidia)"),
     ("version mismatch", "driver_mismatch", "reboot, or reload the NVIDIA modules"),
     ("No devices were found", "no_gpu", "see the kernel log for NVRM lines"),
+    ("prints broken XML", "error", "run it on the host and look at that place"),
 )
 
 
@@ -31,16 +32,7 @@ def read(seconds: float, root: Path = Path("/")) -> dict[str, Any]:
     source, facts = _read(seconds)
     on_bus = sysfs.nvidia_gpus(root)
     facts.setdefault("status", "ok")
-    seen = {gpu["pci"] for gpu in facts["gpus"] if not gpu["lost"]}
-    told = "".join(problem["message"] for problem in facts["problems"])
-    for pci in on_bus if seen else []:
-        if pci not in seen and pci not in told:
-            facts["problems"].append(
-                {
-                    "code": "gpu_unseen",
-                    "message": f"GPU {pci} is on the PCI bus, the driver does not show it",
-                }
-            )
+    facts["problems"] += _losses(facts["gpus"], on_bus, facts["problems"])
     if facts["status"] == "ok" and not facts["gpus"] and not facts["problems"]:
         there = f"{len(on_bus)} on the PCI bus: see the kernel log" if on_bus else "none on the bus"
         facts["status"] = "no_gpu"
@@ -49,6 +41,36 @@ def read(seconds: float, root: Path = Path("/")) -> dict[str, Any]:
         facts["status"] = "degraded" if facts["gpus"] else facts["problems"][0]["code"]
     _places(facts["gpus"], root)
     return {"source": source, **facts}
+
+
+def _losses(
+    gpus: list[dict[str, Any]], on_bus: list[str], problems: list[dict[str, str]]
+) -> list[dict[str, str]]:
+    """Problems of GPUs that the driver does not show or reach, where none names them yet.
+
+    A lost GPU of unknown address gets that of the only one on the bus that the driver hides.
+    """
+    seen = {gpu["pci"] for gpu in gpus if not gpu["lost"]}
+    told = " ".join(problem["message"] for problem in problems)
+    unseen = [pci for pci in on_bus if seen and pci not in seen and pci not in told]
+    lost = [gpu for gpu in gpus if gpu["lost"]]
+    nameless = [gpu for gpu in lost if gpu["pci"] is None]
+    if len(nameless) == len(unseen) == 1:
+        nameless[0]["pci"] = unseen[0]
+    found = [
+        {
+            "code": "gpu_unseen",
+            "message": f"GPU {pci} is on the PCI bus, the driver does not show it",
+        }
+        for pci in unseen
+    ]
+    told += " ".join(problem["message"] for problem in found)
+    for index, pci in [(gpu["index"], gpu["pci"]) for gpu in lost]:
+        if not re.search(rf"\bGPU {index}\b", told) and (pci is None or pci not in told):
+            name = f"{index} ({pci})" if pci else str(index)
+            message = f"the driver does not reach GPU {name} any more"
+            found.append({"code": "gpu_lost", "message": message})
+    return found
 
 
 def _read(seconds: float) -> tuple[str, dict[str, Any]]:

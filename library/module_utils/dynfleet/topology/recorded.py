@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ def read(path: str) -> dict[str, Any]:
     try:
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
-        text = raw.decode("utf-8", "replace")
     except OSError as error:
         raise Unreadable(f"recorded topology {path}: {error.strerror}") from error
     if len(raw) > MAX_BYTES:
         raise Unreadable(f"recorded topology {path}: larger than {MAX_BYTES} bytes")
+    # PowerShell's `>` writes UTF-16 with a byte order mark, other editors put one before UTF-8.
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = raw.decode("utf-16" if utf16 else "utf-8-sig", "replace")
     return {**parse_text(f"recorded topology {path}", text), "source": f"recorded:{path}"}
 
 

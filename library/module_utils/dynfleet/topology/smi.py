@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from ansible.module_utils.dynfleet.topology import smi_lost, smi_xml
 from ansible.module_utils.dynfleet.topology.bounded import Command, Failed, Output
 from ansible.module_utils.dynfleet.topology.sysfs import address
 from ansible.module_utils.dynfleet.topology.topo_text import NotAMatrix, parse
@@ -15,7 +17,9 @@ from ansible.module_utils.dynfleet.topology.topo_text import NotAMatrix, parse
 PROGRAM = "nvidia-smi"
 # Where units and sudo may not look, but drivers install it.
 SEARCH = "/usr/bin:/usr/local/bin:/usr/local/nvidia/bin:/opt/bin"
-_LOST = re.compile(r"(?:GPU ?)([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])\s*: (.+)")
+# How often the XML is asked for, and seconds between: another nvidia-smi may have garbled it.
+ASKED = 3
+PAUSE = 0.2
 
 
 def program() -> str | None:
@@ -37,38 +41,38 @@ def read(path: str, seconds: float) -> dict[str, Any]:
         for command in commands:
             if command.process.poll() is None:
                 command.abandon()
-    problems = _lost(query)
-    facts = _query(query, problems)
-    links, unread = _links(matrix, facts["gpus"])
-    return {**facts, "links": links, "problems": problems + unread}
-
-
-def _lost(query: Output) -> list[dict[str, str]]:
-    """GPUs that nvidia-smi names as out of reach, as problems."""
-    return [
-        {
-            "code": "gpu_lost",
-            "message": f"nvidia-smi cannot reach GPU {address(pci)}: {why.strip()}",
-        }
-        for pci, why in _LOST.findall(query.out + "\n" + query.err)
-    ]
-
-
-def _query(query: Output, problems: list[dict[str, str]]) -> dict[str, Any]:
-    """Driver, CUDA and GPUs from the XML; complaints may stand before it."""
-    _, start, document = query.out.partition("<?xml")
-    try:
-        root = ElementTree.fromstring(start + document)  # noqa: S314 - printed by nvidia-smi
-    except ElementTree.ParseError:
-        said = " ".join((query.err + " " + query.out).split())[:300]
-        if problems:
-            return {"driver": None, "cuda": None, "gpus": []}
-        raise Failed(said or f"nvidia-smi -q -x printed nothing (exit {query.code})") from None
+    root, query, wrong = _document(path, query, deadline)
+    lost = smi_lost.losses(smi_xml.around(query.out), query.err, matrix.out, matrix.err)
+    if root is None and not lost:
+        raise Failed(wrong)
+    gpus = [] if root is None else [_gpu(at, node) for at, node in enumerate(root.findall("gpu"))]
     return {
-        "driver": root.findtext("driver_version"),
-        "cuda": root.findtext("cuda_version"),
-        "gpus": [_gpu(index, node) for index, node in enumerate(root.findall("gpu"))],
+        "driver": None if root is None else root.findtext("driver_version"),
+        "cuda": None if root is None else root.findtext("cuda_version"),
+        **_joined(gpus, lost, matrix),
     }
+
+
+def _document(
+    path: str, query: Output, deadline: float
+) -> tuple[ElementTree.Element | None, Output, str]:
+    """The document, the answer that it is in, and what is wrong where there is no document.
+
+    What cannot be read is asked for again, ASKED times in all, as long as there is time.
+    """
+    asked = 1
+    while True:
+        try:
+            root = smi_xml.root(query.out)
+        except smi_xml.Garbled as error:
+            if asked == ASKED or time.monotonic() + PAUSE >= deadline:
+                return None, query, f"'{path} -q -x' prints broken XML (asked {asked}x): {error}"
+        else:
+            said = " ".join((query.err + " " + query.out).split())[:300]
+            return root, query, said or f"nvidia-smi -q -x printed nothing (exit {query.code})"
+        asked += 1
+        time.sleep(PAUSE)
+        query = Command([path, "-q", "-x"]).finish(deadline)
 
 
 def _gpu(index: int, node: ElementTree.Element) -> dict[str, Any]:
@@ -119,23 +123,43 @@ def _ecc(node: ElementTree.Element) -> int | None:
     return sum(counts) if counts else None
 
 
-def _links(
-    output: Output, gpus: list[dict[str, Any]]
-) -> tuple[list[list[str]], list[dict[str, str]]]:
-    """The link matrix of these GPUs; NONE where the matrix does not hold a pair."""
-    found: dict[tuple[int, int], str] = {}
-    problems = []
+def _joined(
+    gpus: list[dict[str, Any]], lost: Sequence[smi_lost.Loss], output: Output
+) -> dict[str, Any]:
+    """`gpus`, `links` and `problems`: what `-q -x` and `topo -m` say, put together.
+
+    A link is NONE where the matrix does not hold the pair.
+    """
+    problems = [
+        _problem("gpu_lost", f"nvidia-smi cannot reach GPU {one.name}: {one.why}") for one in lost
+    ]
+    links, unread = _links(output)
+    indices = sorted({index for pair in links for index in pair})
+    if unread and len(gpus) > 1:
+        problems.append(_problem("no_links", unread))
+    found = smi_lost.number(gpus, lost, indices)
+    if found is None:
+        found, links = gpus, {}
+        told = f"nvidia-smi -q -x shows {len(gpus)} GPUs and topo -m {len(indices)}"
+        problems.append(_problem("no_links", f"{told}; which is which is not known, so no link is"))
+    names = [gpu["index"] for gpu in found]
+    matrix = [["X" if a == b else links.get((a, b), "NONE") for b in names] for a in names]
+    return {"gpus": found, "links": matrix, "problems": problems}
+
+
+def _problem(code: str, message: str) -> dict[str, str]:
+    return {"code": code, "message": message}
+
+
+def _links(output: Output) -> tuple[dict[tuple[int, int], str], str]:
+    """Link class by pair of indices as `topo -m` prints them; and why there is none."""
     try:
         matrix = parse(output.out)
-        indices = [gpu["index"] for gpu in matrix["gpus"]]
-        for row, one in enumerate(indices):
-            for column, other in enumerate(indices):
-                found[one, other] = matrix["links"][row][column]
     except NotAMatrix as error:
-        if len(gpus) > 1:
-            problems.append({"code": "no_links", "message": _no_links(output, str(error))})
-    names = [gpu["index"] for gpu in gpus]
-    return [["X" if a == b else found.get((a, b), "NONE") for b in names] for a in names], problems
+        return {}, _no_links(output, str(error))
+    indices = [gpu["index"] for gpu in matrix["gpus"]]
+    rows = zip(indices, matrix["links"])
+    return {(one, other): link for one, row in rows for other, link in zip(indices, row)}, ""
 
 
 def _no_links(output: Output, why: str) -> str:

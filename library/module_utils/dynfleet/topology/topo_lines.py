@@ -3,22 +3,32 @@
 Shapes seen in public captures: escape codes around the header (also with the ESC character
 lost), quote marks and comment signs before each line, markdown tables, blanks for tabs, cells
 glued together, a header without its leading tab, a blank CPU affinity, an extra `GPU NUMA ID`
-column that rows set off with two tabs.
+column that rows set off with two tabs, underlines of a pager, a terminal's other sequences.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ansible.module_utils.dynfleet.topology import cpulist
 from ansible.module_utils.dynfleet.topology.links import canonical
+from ansible.module_utils.dynfleet.topology.topo_nodes import Affinity
 
+# Titles of the columns behind the devices, by generation of nvidia-smi.
+TITLES = (
+    "CPU Affinity",
+    "CPU Affinity NUMA Affinity",
+    "CPU Affinity NUMA Affinity GPU NUMA ID",
+)
 # Cells of the `-p2p` tables (nvidia-smi topo -h); U is also printed for an unknown status.
 P2P_CELLS = frozenset({"OK", "CNS", "GNS", "TNS", "NS", "DR", "U"})
 
 _ESCAPE = re.compile(r"(?:\x1b|\u241b|\^\[|ESC|\\e|\\x1b|\\033|\\u001b)?\[[0-9;]{0,4}m")
+# Other sequences of terminals (erase, charset, title), and a character struck over another.
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()].|\][^\x07\x1b]*(?:\x07|\x1b\\))|.\x08")
 _QUOTE = re.compile(r"^[ \t]*(?:[>#*`]+[ \t]?)+")
 _RULE = re.compile(r"[\s|:+-]*")
 _GPU = re.compile(r"GPU\d+")
@@ -29,13 +39,27 @@ _CELL = re.compile(r"NV[1-9]\d?|SYS|SOC|NODE|PHB|PXB|PIX|X")
 
 
 class Header(NamedTuple):
-    """Names of the columns that are devices, which columns follow them, and where
-    `CPU Affinity` starts, in characters behind the first device."""
+    """Names of the columns that are devices, titles of those that follow, and where
+    `CPU Affinity` starts, in characters behind the first device (negative: nowhere)."""
 
     devices: tuple[str, ...]
-    numa: bool
-    gpu_numa_id: bool
+    titles: str
     cpu_at: int
+
+    @property
+    def numa(self) -> bool:
+        """Whether there is a column of NUMA nodes."""
+        return "NUMA Affinity" in self.titles
+
+    @property
+    def gpu_numa_id(self) -> bool:
+        """Whether there is a column of the nodes that GPUs' memory is."""
+        return "GPU NUMA ID" in self.titles
+
+    @property
+    def whole(self) -> bool:
+        """Whether the titles are those that some nvidia-smi prints, with nothing cut off."""
+        return self.titles in TITLES
 
 
 class Row(NamedTuple):
@@ -43,13 +67,19 @@ class Row(NamedTuple):
 
     label: str
     cells: list[str]
-    cpus: str | None
-    numa_node: int | None
+    affinity: Affinity
+    rest: str
+
+    @property
+    def surplus(self) -> bool:
+        """Whether more cells follow than the header has devices."""
+        return canonical((self.rest.split() or [""])[0]) is not None
 
 
 def clean(line: str) -> str:
     """The line without escape codes, quote marks and table rules."""
-    line = html.unescape(_ESCAPE.sub("", line.rstrip("\r\n"))).replace("\u00a0", " ")
+    line = _TERMINAL.sub("", _ESCAPE.sub("", line.rstrip("\r\n")))
+    line = html.unescape(line).replace("\u00a0", " ")
     line = _QUOTE.sub("", line)
     if "|" in line:
         line = "" if _RULE.fullmatch(line) else line.replace("|", "\t")
@@ -63,17 +93,33 @@ def header(line: str) -> Header | None:
     if first is None:
         return None
     devices: list[str] = []
-    for word in line[first.start() :].split():
-        if word == "CPU" or word in ("NUMA", "GPU"):
+    words = line[first.start() :].split()
+    for word in words:
+        if word in ("CPU", "NUMA", "GPU"):
             break
-        if not (_GPU.fullmatch(word) or _DEVICE.fullmatch(word)) or canonical(word):
+        if not is_device(word):
             return None
         devices.append(word)
-    affinity = "CPU Affinity" in line
-    if len(set(devices)) != len(devices) or (len(devices) < 2 and not affinity):
+    titles = " ".join(words[len(devices) :])
+    cpu_at = line.find("CPU Affinity", first.start())
+    if len(set(devices)) != len(devices) or (len(devices) < 2 and cpu_at < 0):
         return None
-    cpu_at = line.find("CPU Affinity", first.start()) - first.start()
-    return Header(tuple(devices), "NUMA Affinity" in line, "GPU NUMA ID" in line, cpu_at)
+    return Header(tuple(devices), titles, cpu_at - first.start())
+
+
+def is_gpu(word: str) -> bool:
+    """Whether a word names a GPU."""
+    return _GPU.fullmatch(word) is not None
+
+
+def is_cells(word: str) -> bool:
+    """Whether a word is a cell, several ones glued together, or cells with a list behind."""
+    return _GLUED_CELL.fullmatch(word) is not None
+
+
+def is_device(word: str) -> bool:
+    """Whether a word can name a GPU or a network device."""
+    return _DEVICE.fullmatch(word) is not None and canonical(word) is None
 
 
 def row(line: str, head: Header) -> Row | None:
@@ -98,12 +144,21 @@ def row(line: str, head: Header) -> Row | None:
         if tail:
             break
     start = len(line) - len(rest) - words[place + 1].start()
-    cpus, numa_node = _affinity(rest, start, head)
-    return Row(word.group(), cells, cpus, numa_node)
+    return Row(word.group(), cells, _affinity(rest, start, head), rest)
+
+
+def unnamed(line: str, head: Header) -> str | None:
+    """The device whose row this is although the header does not name it; None for other lines."""
+    words = line.split()
+    for place, word in enumerate(words[:-2]):
+        cells = words[place + 1 : place + 3]
+        if is_device(word) and word not in head.devices and all(map(canonical, cells)):
+            return word
+    return None
 
 
 def _is_cell(word: str) -> bool:
-    return word in P2P_CELLS or _GLUED_CELL.fullmatch(word) is not None or word.isupper()
+    return word in P2P_CELLS or is_cells(word) or word.isupper()
 
 
 def _split(word: str) -> tuple[list[str], str]:
@@ -114,45 +169,53 @@ def _split(word: str) -> tuple[list[str], str]:
     return _CELL.findall(match.group(1)), match.group(2) or ""
 
 
-def _affinity(rest: str, start: int, head: Header) -> tuple[str | None, int | None]:
-    """CPU list and NUMA node from what follows the cells; None for what is not said for sure.
+def _affinity(rest: str, start: int, head: Header) -> Affinity:
+    """What follows the cells; None for what is not said for sure.
 
     start: where `rest` begins, in characters behind the first cell of the row.
     """
     if "\t" in rest.strip(" "):
         fields = [field.strip() for field in rest.split("\t")]
-        fields = fields[1:] if fields and not fields[0] else fields
-        cpus, numa = [*fields, "", ""][:2]
-        return _cpus(cpus), _node(numa) if head.numa else None
+        cpus, *fields = fields[1:] if not fields[0] else fields
+        numa = fields.pop(0) if head.numa and fields else ""
+        return _read(cpus, numa, [field for field in fields if field], head)
     words = list(re.finditer(r"\S+", rest))
-    if head.gpu_numa_id and len(words) > 1:
-        words.pop()
+    last = [words.pop().group()] if head.gpu_numa_id and len(words) > 1 else []
     if len(words) >= 2 or not head.numa:
-        texts = [word.group() for word in words] + ["", ""]
-        return _cpus(texts[0]), _node(texts[1]) if head.numa else None
+        cpus, *fields = [word.group() for word in words] or [""]
+        numa = fields.pop(0) if head.numa else ""
+        return _read(cpus, numa, fields + last, head)
     if not words:
-        return None, None
+        return Affinity()
     # One value for two columns: its place below the header tells which, if blanks were kept.
     text = words[0].group()
     if words[0].start() < 4:
-        return (_cpus(text), None) if _wide(text) else (None, None)
+        return Affinity(cpus=_list(text)) if _wide(text) else Affinity()
     beyond = start + words[0].start() > head.cpu_at + 4
-    return (None, _node(text)) if beyond else (_cpus(text), None)
+    return Affinity(numa=_list(text)) if beyond else Affinity(cpus=_list(text))
+
+
+def _read(cpus: str, numa: str, more: Sequence[str], head: Header) -> Affinity:
+    """The affinity in the texts of the columns; `more` is what follows the nodes."""
+    texts = [cpus, *([numa] if head.numa else []), *more]
+    columns = 1 + head.numa + head.gpu_numa_id
+    return Affinity(
+        cpus=_list(cpus),
+        numa=_list(numa),
+        gpu_memory=int(more[0]) if head.gpu_numa_id and more and more[0].isdigit() else None,
+        whole=len(texts) == columns and all(text == "N/A" or _list(text) for text in texts),
+    )
 
 
 def _wide(text: str) -> bool:
     """Whether a list is too long to be one of NUMA nodes."""
-    found = _cpus(text)
+    found = _list(text)
     return found is not None and len(cpulist.parse(found)) > 8
 
 
-def _cpus(text: str) -> str | None:
+def _list(text: str) -> str | None:
+    """A list of CPUs or of nodes in its shortest form, None where the text is none."""
     try:
         return cpulist.render(cpulist.parse(text)) or None
     except ValueError:
         return None
-
-
-def _node(text: str) -> int | None:
-    """A single NUMA node; a list such as `0-1` or `0,3-9` names none."""
-    return int(text) if text.isdigit() else None
