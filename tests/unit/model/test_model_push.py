@@ -58,7 +58,7 @@ class Site:
         self.shared = {
             **SHARED,
             "ansible_port": host.port,
-            "ansible_host": "::1",
+            "ansible_host": "127.0.0.1",
             "ansible_ssh_common_args": self.options(),
             "ansible_ssh_private_key_file": str(host.key),
             "ansible_control_path_dir": str(directory / "cp"),
@@ -126,9 +126,10 @@ def test_ways_of_the_inventory(site: Site) -> None:
     password = {"ansible_ssh_private_key_file": "/dev/null", "ansible_password": ssh_host.PASSWORD}
     become = {"ansible_become": True}
     hosts: dict[str, dict[str, Any]] = {
-        "root4": {"ansible_user": "root", "ansible_host": "127.0.0.1"},
-        "root6": {"ansible_user": "root"},
-        "sudo6": {"ansible_user": "ops", **become},
+        "root4": {"ansible_user": "root"},
+        "root6": {"ansible_user": "root", "ansible_host": "::1"},
+        "sudo": {"ansible_user": "ops", **become},
+        "sudo-of-the-play": {"ansible_user": "ops"},
         "sudo-asks": {
             **{"ansible_user": "asked", **become},
             "ansible_become_password": ssh_host.PASSWORD,
@@ -146,31 +147,26 @@ def test_ways_of_the_inventory(site: Site) -> None:
         "no-pipelining": {"ansible_user": "ops", **become, "ansible_pipelining": False},
         "here": {"ansible_connection": "local"},
     }
-    done = site.run(hosts)
+    rest = PLAY.replace("all", "all:!sudo-of-the-play")
+    played = PLAY.replace("all", "sudo-of-the-play\n  become: true")
+    done = site.run(hosts, play=rest + played)
     site.expect(done, *hosts)
     assert ssh_host.PASSWORD not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("way", ["-b", "configuration", "play"])
-def test_become_from_elsewhere(site: Site, way: str) -> None:
-    hosts = {"sudo": {"ansible_user": "ops"}}
-    if way == "-b":
-        done = site.run(hosts, "--become")
-    elif way == "configuration":
-        text = (ROOT / "ansible.cfg").read_text().replace("./", f"{ROOT}/")
-        path = site.directory / "ansible.cfg"
-        path.write_text(f"{text}\n[privilege_escalation]\nbecome = true\n")
-        done = site.run(hosts, ANSIBLE_CONFIG=str(path))
-    else:
-        done = site.run(hosts, play=PLAY.replace("gather_facts", "become: true\n  gather_facts"))
-    site.expect(done, "sudo")
+def test_become_of_the_command_line(site: Site) -> None:
+    site.expect(site.run({"sudo": {"ansible_user": "ops"}}, "--become"), "sudo")
 
 
-def test_password_of_the_command_line(site: Site) -> None:
-    path = site.directory / "password"
-    path.write_text(ssh_host.PASSWORD)
+def test_become_of_the_configuration_and_passwords_of_the_command_line(site: Site) -> None:
+    text = (ROOT / "ansible.cfg").read_text().replace("./", f"{ROOT}/")
+    path = site.directory / "ansible.cfg"
+    path.write_text(f"{text}\n[privilege_escalation]\nbecome = true\n")
+    password = site.directory / "password"
+    password.write_text(ssh_host.PASSWORD)
     done = site.run(
         {"asks": {"ansible_user": "none", "ansible_become_method": "su"}},
-        *("--become", "--connection-password-file", str(path), "--become-password-file", str(path)),
+        *(f"--{kind}-password-file={password}" for kind in ("connection", "become")),
+        ANSIBLE_CONFIG=str(path),
     )
     site.expect(done, "asks")
