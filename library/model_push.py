@@ -7,12 +7,12 @@ DOCUMENTATION = r"""
 module: model_push
 short_description: Send files of a model from the controller, for a while
 description:
-  - Sends what is missing of O(files) from O(source) of the controller to O(staging) of the host, and
-    ends when all is there or after O(wait) seconds, with one line about the progress. The next call
+  - Sends what is missing of O(files) from O(source) of the controller to O(staging) of the host.
+    Ends when all is there or after O(wait) seconds, with one line about the progress. The next call
     goes on where this one ended.
   - The bytes take the connection that Ansible has to the host, whatever makes it (user, port,
-    password, key, bastion, C(ansible_ssh_common_args), another connection plugin) and whatever makes
-    tasks root there (become from the command line, configuration, play or inventory, with a
+    password, key, bastion, C(ansible_ssh_common_args), another connection plugin) and whatever
+    makes tasks root there (become from the command line, configuration, play or inventory, with a
     password or without). Nothing but a shell, C(dd) and C(flock) is needed on the host.
   - Over ssh the bytes go uncompressed, on a connection of their own. Where become or the site's
     configuration forbids pipelining, each piece is a file in the remote temporary directory first.

