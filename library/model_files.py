@@ -46,8 +46,9 @@ options:
   source:
     description:
       - Where the files come from. C(/DIRECTORY) of the host; C(rsync://HOST/MODULE/PATH) or
-        C(USER@HOST:/DIRECTORY), for rsync; C(http://HOST/PATH) or C(https://HOST/PATH); or
-        C(hf://ORGANISATION/NAME@COMMIT), the hub, with all 40 digits of the commit.
+        C(USER@HOST:/DIRECTORY), for rsync (an IPv6 address in brackets); C(http://HOST/PATH) or
+        C(https://HOST/PATH); or C(hf://ORGANISATION/NAME@COMMIT), the hub, with all 40 digits of
+        the commit.
       - C(controller:/DIRECTORY) says that the files were put into RV(staging) from elsewhere.
     type: str
     required: true

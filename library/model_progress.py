@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: model_progress
 short_description: Wait a little and say how far a model has come
 description:
-  - Looks at the directory that M(model_files) or rsync is filling, waits, looks again, and gives
+  - Looks at the directory that M(model_files) is filling, waits, looks again, and gives
     one line with bytes, files, rate and the time that is left at this rate.
   - Ends early when nothing holds the lock any more. Whether the work succeeded is its own task's
     to say.
@@ -31,10 +31,6 @@ options:
     description: Bytes that there will be.
     type: int
     required: true
-  pushed:
-    description: The files are written from another machine, without a journal.
-    type: bool
-    default: false
   wait:
     description: Seconds between the two looks.
     type: int
@@ -81,14 +77,13 @@ def main() -> None:
             "staging": {"type": "path", "required": True},
             "lock": {"type": "path", "required": True},
             "total": {"type": "int", "required": True},
-            "pushed": {"type": "bool", "default": False},
             "wait": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
     )
     params = module.params
     staging, lock = Path(params["staging"]), Path(params["lock"])
-    before = progress.look(staging, params["pushed"])
+    before = progress.look(staging)
     end = time.monotonic() + params["wait"]
     # The work may not have begun yet: its lock is looked for after a second.
     time.sleep(1)
@@ -96,7 +91,7 @@ def main() -> None:
         if time.monotonic() > end:
             break
         time.sleep(0.5)
-    now = progress.look(staging, params["pushed"])
+    now = progress.look(staging)
     line = progress.line(before, now, params["total"]) if working else "finished"
     module.exit_json(changed=False, line=line, finished=not working)
 

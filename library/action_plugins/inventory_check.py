@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT / "library/module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(ROOT / "library/module_utils"))
 
-from ansible.module_utils.dynfleet.inputs import catalogue, checks, model, report, text
+from ansible.module_utils.dynfleet.inputs import catalogue, checks, logins, model, report, text
 
 try:
     # Where values come from: no public name yet. It serves messages only.
@@ -30,7 +30,7 @@ except ImportError:
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Ansible's own variables that checks ask for.
-CONNECTION = frozenset(("ansible_connection", "ansible_host", "ansible_port"))
+CONNECTION = logins.VARIABLES | {"ansible_connection", "ansible_host", "ansible_port"}
 MISSING = object()
 
 

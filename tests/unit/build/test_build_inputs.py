@@ -80,6 +80,7 @@ def test_what_cannot_be_meant_is_refused(change: dict[str, Any], said: str) -> N
         "https://example.org/a.git",
         "ssh://git@example.org/a.git",
         "git@example.org:a/b.git",
+        "git@[fd00:6::77]:a/b.git",
         "file:///srv/git/a.git",
         "/srv/git/a.git",
     ],

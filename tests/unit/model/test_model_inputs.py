@@ -31,11 +31,6 @@ def listed(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def with_rsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights.shutil, "which", lambda name: f"/usr/bin/{name}")
-
-
 def test_directory_of_the_controller(listed: Path) -> None:
     given = {"model_source": f"controller:{listed.parent}/llama", "model_manifest": str(listed)}
     assert lines(**given) == []
@@ -44,13 +39,20 @@ def test_directory_of_the_controller(listed: Path) -> None:
 def test_directory_of_the_controller_that_lacks_a_file(listed: Path) -> None:
     (listed.parent / "llama/config.json").write_bytes(b"{}")
     (line,) = lines(model_source=f"controller:{listed.parent}/llama", model_manifest=str(listed))
-    assert "config.json has 2 bytes, model_manifest says 24; complete the directory" in line
+    assert "config.json has 2 bytes, model_manifest says 24; correct the directory" in line
 
 
-def test_controller_without_rsync(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights.shutil, "which", lambda _name: None)
+def test_controller_needs_no_rsync(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    given = {"model_source": f"controller:{listed.parent}/llama", "model_manifest": str(listed)}
+    assert lines(**given) == []
+
+
+def test_directory_that_ansible_may_not_read(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root, who runs the tests, may read everything.
+    monkeypatch.setattr(weights.os, "access", lambda path, _mode: path.name != "config.json")
     (line,) = lines(model_source=f"controller:{listed.parent}/llama", model_manifest=str(listed))
-    assert "is pushed by rsync, which the controller lacks; apt install rsync" in line
+    assert "config.json may not be read by the user who runs Ansible; correct the directory" in line
 
 
 def test_manifest_among_the_hosts(listed: Path) -> None:

@@ -18,7 +18,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 # Names of files that we write: no directories, nothing hidden.
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 # host:path, as ssh takes it.
-_SCP = re.compile(r"[^/:@]+@[^/:@]+:\S+")
+_SCP = re.compile(r"[^/:@]+@(?:[^/:@\[\]]+|\[[0-9A-Fa-f:.%\w-]+\]):\S+")
 _PLACE = re.compile(r"\{([a-z]+)\}")
 # Stages that every build has around its own steps.
 FIRST, LAST = ("fetch", "checkout", "patches", "environment"), "wheels"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,8 @@ def lacking(directory: str, path: str) -> str:
             size = (Path(directory) / file.path).stat().st_size
         except OSError as error:
             return f"{file.path}: {error.strerror}"
+        if not os.access(Path(directory) / file.path, os.R_OK):
+            return f"{file.path} may not be read by the user who runs Ansible"
         if size != file.size:
             return f"{file.path} has {size} bytes, model_manifest says {file.size}"
     return ""
@@ -108,11 +110,7 @@ def _manifest(host: Host, path: str) -> Iterator[Problem]:
 
 def _controller(host: Host, directory: str, listed: str) -> Iterator[Problem]:
     if lack := lacking(directory, listed):
-        yield host.problem("model_source", lack, "complete the directory, or correct the manifest")
-    if not shutil.which("rsync"):
-        yield host.problem(
-            "model_source", "is pushed by rsync, which the controller lacks", "apt install rsync"
-        )
+        yield host.problem("model_source", lack, "correct the directory, or the manifest")
 
 
 def _elsewhere(host: Host) -> Iterator[Problem]:

@@ -84,7 +84,7 @@ class Bring:
         self.client = Client(wanted.token)
 
     def reader(self) -> Reader | None:
-        """How files are read; None where rsync brings them."""
+        """How files are read; None where rsync or a push brings them."""
         source = self.wanted.source
         if source.kind in (RSYNC, CONTROLLER):
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,8 @@ from ansible.module_utils.dynfleet.model.journal import NAME
 from ansible.module_utils.dynfleet.model.room import gib
 
 
-def look(staging: Path, pushed: bool = False) -> dict[str, Any]:
-    """Figures as journal.summary() gives them; empty where there are none yet.
-
-    pushed: rsync writes from elsewhere and keeps no journal, so that what lies there is counted.
-    """
-    if pushed:
-        sizes = [path.stat().st_size for path in staging.rglob("*") if path.is_file()]
-        return {"time": time.time(), "bytes": sum(sizes), "count": len(sizes)}
+def look(staging: Path) -> dict[str, Any]:
+    """Figures as journal.summary() gives them; empty where there are none yet."""
     try:
         content: dict[str, Any] = json.loads((staging / NAME).read_text())
     except (OSError, ValueError):

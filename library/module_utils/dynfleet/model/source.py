@@ -12,10 +12,12 @@ FORMS = (
     " http(s)://HOST/PATH or hf://ORGANISATION/NAME@COMMIT"
 )
 _PATH = r"/[^\x00-\x1f\x7f]*"
+# A name, an IPv4 address, or an IPv6 address in brackets with or without a zone.
+_HOST = r"(?:[A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])"
 _PLACES = {
     DIRECTORY: re.compile(_PATH),
     CONTROLLER: re.compile(rf"controller:({_PATH})"),
-    RSYNC: re.compile(rf"rsync://[^\s/]+{_PATH}|[A-Za-z0-9_][\w.-]*@[A-Za-z0-9][\w.-]*:{_PATH}"),
+    RSYNC: re.compile(rf"rsync://[^\s/]+{_PATH}|[A-Za-z0-9_][\w.-]*@{_HOST}:{_PATH}"),
     HTTP: re.compile(r"https?://\S+"),
 }
 _HUB = re.compile(r"hf://([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(.*))?")

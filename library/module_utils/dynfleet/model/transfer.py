@@ -69,7 +69,7 @@ class Transfer:
     """One run over the files of a model.
 
     reader: where files are read from; None where they already lie in the staging directory, put
-    there by rsync. deadline: of time.monotonic().
+    there by rsync or a push. deadline: of time.monotonic().
     """
 
     def __init__(
