@@ -58,7 +58,9 @@ def project_variables() -> set[str]:
 
 def test_what_is_the_sites(site: fleet.Site) -> None:
     names = "NCCL_P2P_DISABLE NCCL_DEBUG VLLM_LOGGING_LEVEL LD_PRELOAD FLEXKV_SYNC_GET HF_HOME"
-    result = site.judge("theirs", {"vars": {"worker_environment": dict.fromkeys(names.split(), "1")}})
+    result = site.judge(
+        "theirs", {"vars": {"worker_environment": dict.fromkeys(names.split(), "1")}}
+    )
     assert not result.get("failed"), result["msg"]
 
 

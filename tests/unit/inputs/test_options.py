@@ -8,21 +8,79 @@ import pytest
 from ansible.module_utils.dynfleet.inputs import options
 
 # Others of vLLM 0.26, dynamo.vllm, dynamo.mocker and dynamo.frontend: theirs to set.
-OTHERS = """--async-scheduling --attention-backend --chat-template --chat-template-content-format
---compilation-config --config-format --cpu-offload-gb --custom-jinja-template --disaggregation-mode
---decode-context-parallel-size --distributed-executor-backend --download-dir --dtype
---dyn-reasoning-parser --dyn-tool-call-parser --enable-chunked-prefill --enable-expert-parallel
---enable-lora --enable-prefix-caching --endpoint-types --enforce-eager --generation-config
---hf-config-path --hf-overrides --kv-cache-dtype --kv-cache-memory-bytes --kv-state-endpoint
---load-format --lora-modules --max-logprobs --max-num-batched-tokens --max-num-seqs
---mm-processor-kwargs --model-express-url --model-impl --model-loader-extra-config
---num-gpu-blocks-override --override-generation-config --quantization --revision --seed
---speculative-config --speedup-ratio --tokenizer --tokenizer-mode --trust-remote-code
---no-enable-prefix-caching --no-enable-chunked-prefill -q -ep -cc -O3 -dcp""".split()
-FRONTENDS = """--dyn-chat-processor --enable-anthropic-api --metrics-prefix --migration-max-seq-len
---model-name --model-path --no-router-kv-events --router-kv-events --router-min-initial-workers
---router-policy-config --router-replica-sync --router-temperature --router-ttl-secs --tokenizer
---trust-remote-code --active-decode-blocks-threshold""".split()
+OTHERS = [
+    "--async-scheduling",
+    "--attention-backend",
+    "--chat-template",
+    "--chat-template-content-format",
+    "--compilation-config",
+    "--config-format",
+    "--cpu-offload-gb",
+    "--custom-jinja-template",
+    "--disaggregation-mode",
+    "--decode-context-parallel-size",
+    "--distributed-executor-backend",
+    "--download-dir",
+    "--dtype",
+    "--dyn-reasoning-parser",
+    "--dyn-tool-call-parser",
+    "--enable-chunked-prefill",
+    "--enable-expert-parallel",
+    "--enable-lora",
+    "--enable-prefix-caching",
+    "--endpoint-types",
+    "--enforce-eager",
+    "--generation-config",
+    "--hf-config-path",
+    "--hf-overrides",
+    "--kv-cache-dtype",
+    "--kv-cache-memory-bytes",
+    "--kv-state-endpoint",
+    "--load-format",
+    "--lora-modules",
+    "--max-logprobs",
+    "--max-num-batched-tokens",
+    "--max-num-seqs",
+    "--mm-processor-kwargs",
+    "--model-express-url",
+    "--model-impl",
+    "--model-loader-extra-config",
+    "--num-gpu-blocks-override",
+    "--override-generation-config",
+    "--quantization",
+    "--revision",
+    "--seed",
+    "--speculative-config",
+    "--speedup-ratio",
+    "--tokenizer",
+    "--tokenizer-mode",
+    "--trust-remote-code",
+    "--no-enable-prefix-caching",
+    "--no-enable-chunked-prefill",
+    "-q",
+    "-ep",
+    "-cc",
+    "-O3",
+    "-dcp",
+]
+FRONTENDS = [
+    "--dyn-chat-processor",
+    "--enable-anthropic-api",
+    "--metrics-prefix",
+    "--migration-max-seq-len",
+    "--model-name",
+    "--model-path",
+    "--no-router-kv-events",
+    "--router-kv-events",
+    "--router-min-initial-workers",
+    "--router-policy-config",
+    "--router-replica-sync",
+    "--router-temperature",
+    "--router-ttl-secs",
+    "--tokenizer",
+    "--trust-remote-code",
+    "--active-decode-blocks-threshold",
+]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "open sesame"  # noqa: S105
-TEMPLATE = """{%- for m in messages %}{{ m['content'] | replace("\\n", '\\\\n') }} 100% %n $HOME ${X} `id` {# no #}
+TEMPLATE = """{%- for m in messages %}{{ m['content'] | replace("\\n", '\\\\n') }} 100% %n $HOME
+${X} `id` {# no #}
 {%- endfor %}\t\u00e9 "a" 'b' \\"""
 ODD = "a \"b\" 'c' $HOME \\n `id` %h {{ x }} {% y %} \u00e9 #;"
 PORTS = {"system": 9100, "request": 9200, "vllm": 21000}
@@ -42,7 +44,9 @@ class Dumper(yaml.SafeDumper):
 
 
 Dumper.add_representer(Literal, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text)))
-Dumper.add_representer(Vaulted, lambda dumper, text: dumper.represent_scalar("!vault", encrypt(text)))
+Dumper.add_representer(
+    Vaulted, lambda dumper, text: dumper.represent_scalar("!vault", encrypt(text))
+)
 
 
 def encrypt(text: str) -> str:
@@ -51,46 +55,52 @@ def encrypt(text: str) -> str:
     return str(lib.encrypt(str(text)).decode())
 
 
+def play(directory: Path, tasks_from: str = "main", **variables: Any) -> ansible_runner.Runner:
+    """The role in check mode, on a host that has nothing and two workers."""
+    directory.mkdir()
+    (directory / "group_vars").symlink_to(ROOT / "group_vars")
+    host = {"ansible_host": "10.0.0.1", "ansible_connection": "local"}
+    host |= {"ansible_python_interpreter": sys.executable, "worker_plan": PLAN}
+    host |= {"dynamo_engine": "mocker", "dynamo_model_path": "/srv/m"}
+    host |= {"worker_release": "/opt/dynamo/releases/x/worker", **variables}
+    groups = ("etcd", "nats", "builder", "frontends", "workers")
+    inventory = {
+        "all": {
+            "hosts": {"gpu1": host},
+            "children": {name: {"hosts": {"gpu1": None}} for name in groups},
+        }
+    }
+    path = directory / "hosts.yml"
+    path.write_text(yaml.dump(inventory, Dumper=Dumper, sort_keys=False))
+    (directory / "password").write_text(PASSWORD)
+    (directory / "runner").mkdir()
+    role = {"name": "worker", "tasks_from": tasks_from}
+    tasks = [{"name": "Try the role", "ansible.builtin.import_role": role}]
+    plays = [{"name": "Try", "hosts": "workers", "gather_facts": False, "tasks": tasks}]
+    (directory / "play.yml").write_text(yaml.safe_dump(plays))
+    return ansible_runner.run(
+        private_data_dir=str(directory / "runner"),
+        project_dir=str(ROOT),
+        playbook=str(directory / "play.yml"),
+        inventory=str(path),
+        cmdline=f"--check --diff -vvv --vault-password-file {directory / 'password'}",
+        envvars={"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        quiet=True,
+        timeout=120,
+    )
+
+
 class Rendered:
-    """What the role would write on a host that has nothing, in check mode."""
+    """What the role would write."""
 
     def __init__(self, directory: Path, **variables: Any) -> None:
-        directory.mkdir()
-        (directory / "group_vars").symlink_to(ROOT / "group_vars")
-        host = {"ansible_host": "10.0.0.1", "ansible_connection": "local"}
-        host |= {"ansible_python_interpreter": sys.executable, "worker_plan": PLAN}
-        host |= {"dynamo_engine": "mocker", "dynamo_model_path": "/srv/m"}
-        host |= {"worker_release": "/opt/dynamo/releases/x/worker", **variables}
-        groups = ("etcd", "nats", "builder", "frontends", "workers")
-        inventory = {
-            "all": {
-                "hosts": {"gpu1": host},
-                "children": {name: {"hosts": {"gpu1": None}} for name in groups},
-            }
-        }
-        path = directory / "hosts.yml"
-        path.write_text(yaml.dump(inventory, Dumper=Dumper, sort_keys=False))
-        (directory / "password").write_text(PASSWORD)
-        (directory / "runner").mkdir()
-        play = [{"hosts": "workers", "gather_facts": False, "roles": ["worker"]}]
-        (directory / "play.yml").write_text(yaml.safe_dump(play))
-        run = ansible_runner.run(
-            private_data_dir=str(directory / "runner"),
-            project_dir=str(ROOT),
-            playbook=str(directory / "play.yml"),
-            inventory=str(path),
-            cmdline=f"--check --diff -vvv --vault-password-file {directory / 'password'}",
-            envvars={"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-            quiet=True,
-            timeout=120,
-        )
+        run = play(directory, **variables)
         self.output = run.stdout.read()
         assert run.status == "successful", self.output
         (self.result,) = [
             event["event_data"]["res"]
             for event in run.events
-            if event["event"] == "runner_on_ok"
-            and event["event_data"]["task_action"] == "unit_set"
+            if event["event"] == "runner_on_ok" and event["event_data"]["task_action"] == "unit_set"
         ]
         self.diff = {
             entry["after_header"]: entry["after"]
@@ -126,11 +136,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 
 
 def added(full: Rendered, bare: Rendered, path: str) -> list[str]:
-    """Lines that a file has more than without the site's own; all others are the same."""
-    before, after = bare.diff[path].splitlines(), full.diff[path].splitlines()
-    more = [line for line in after if line not in before]
-    assert [line for line in after if line not in more or line == ""][: len(before)] == before
-    return more
+    """Lines that a file has more than without the site's own; it lacks none."""
+    changes = list(ndiff(bare.diff[path].splitlines(), full.diff[path].splitlines()))
+    assert not [line for line in changes if line.startswith("- ")]
+    return [line[2:] for line in changes if line.startswith("+ ") and line.strip() != "+"]
 
 
 def test_nothing_set_changes_nothing(bare: Rendered) -> None:
@@ -190,3 +199,14 @@ def test_a_template_for_the_engine_arrives_as_it_is(full: Rendered) -> None:
     for escaped, letter in (("\\\\", "\0"), ('\\"', '"'), ("\\n", "\n"), ("\\t", "\t")):
         read = read.replace(escaped, letter)
     assert read.replace("\0", "\\") == TEMPLATE
+
+
+@pytest.mark.parametrize(("index", "good"), [(1, True), (2, False), ("0", True)])
+def test_a_worker_that_the_plan_does_not_have(tmp_path: Path, index: object, good: bool) -> None:
+    settings = {index: {"NCCL_DEBUG": "INFO"}}
+    run = play(tmp_path / "site", "planned", worker_environment_by_index=settings)
+    assert (run.status == "successful") is good
+    said = (
+        "gpu1: worker_environment_by_index has 2, and the plan of this host has the workers 0, 1."
+    )
+    assert (said in " ".join(run.stdout.read().split())) is not good

@@ -16,9 +16,7 @@ PLACES = (
     ("frontends", "frontend_extra_args", FRONTEND, "dynamo_sandbox"),
 )
 # What to do about Jinja that was meant for the engine.
-UNSAFE = (
-    "if it is text for the engine, mark it so that Ansible leaves it as it is: !unsafe '...' in YAML"
-)
+UNSAFE = "if it is text for the engine, tell Ansible to leave it as it is: !unsafe '...' in YAML"
 _FLAG_AND_VALUE = re.compile(r"--?[A-Za-z][\w.+-]*\s")
 # systemd takes the rest from a quoted argument as JSON escapes it.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -70,9 +68,7 @@ def _argument(
         yield host.problem(name, "holds an empty argument", "take it out", argument)
     elif own:
         how = f"{way} {own}: " if way else ""
-        yield host.problem(
-            name, f"{how}this argument is the project's own", refused[own], argument
-        )
+        yield host.problem(name, f"{how}this argument is the project's own", refused[own], argument)
     elif _FLAG_AND_VALUE.match(argument):
         yield host.problem(
             name,
@@ -82,7 +78,10 @@ def _argument(
         )
     elif _CONTROL.search(argument):
         yield host.problem(
-            name, "has a control character other than a tab or a line break", "take it out", argument
+            name,
+            "has a control character other than a tab or a line break",
+            "take it out",
+            argument,
         )
     elif len(argument.encode("utf-8", "replace")) > LONGEST:
         yield host.problem(
