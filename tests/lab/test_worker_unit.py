@@ -106,7 +106,12 @@ def test_systemd_gives_the_engine_its_texts_as_the_site_wrote_them(
     arguments = unit[first : unit.index('"--enforce-eager"')].replace("\\\n", " ")
     # The file is root's alone, as one with secrets is, and the process is not root's.
     lines = ["[Service]", "Type=oneshot", "User=nobody", "StandardOutput=append:/root/said"]
-    lines += ["EnvironmentFile=/root/said.env", "ExecStart=/usr/bin/env -0", f"ExecStart=/usr/bin/printf %%s\\\\0 {arguments}", ""]
+    lines += [
+        "EnvironmentFile=/root/said.env",
+        "ExecStart=/usr/bin/env -0",
+        f"ExecStart=/usr/bin/printf %%s\\\\0 {arguments}",
+        "",
+    ]
     said = "/run/systemd/system/said.service"
     contents = {said: "\n".join(lines), "/root/said.env": files["/etc/dynamo/worker-0.env"]}
     commands = [f"printf %s {shlex.quote(text)} > {path}" for path, text in contents.items()]
