@@ -548,6 +548,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # Also out of what Ansible shows of the arguments with -vvv.
+    module.no_log_values.update(
+        item["content"] for item in module.params["files"] if item["secret"] and item["content"]
+    )
     try:
         UnitSet(module).run()
     except nofollow.UnsafePath as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT / "library/module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(ROOT / "library/module_utils"))
 
-from ansible.module_utils.dynfleet.inputs import catalogue, checks, logins, model, report, text
+from ansible.module_utils.dynfleet.inputs import (
+    arguments,
+    catalogue,
+    checks,
+    logins,
+    model,
+    report,
+    text,
+)
 
 try:
     # Where values come from: no public name yet. It serves messages only.
@@ -133,12 +142,13 @@ def unrendered(fleet: model.Fleet, given: bool) -> Iterator[model.Problem]:
                     name, f"cannot be read: {reason}", "give its password: --ask-vault-pass"
                 )
             else:
-                yield host.problem(
+                problem = host.problem(
                     name,
                     f"cannot be rendered: {reason}",
-                    "mend the expression, or a variable that it names",
+                    arguments.mend(name),
                     value=str(host.variables.raw[name]),
                 )
+                yield replace(problem, value="") if name in catalogue.ENVIRONMENT else problem
 
 
 def decrypted(fleet: model.Fleet) -> set[str]:
@@ -222,4 +232,5 @@ class ActionModule(ActionBase):
             defaults=known.defaults,
             origin=partial(origin_of, raw),
             secret=secret,
+            written=raw,
         )

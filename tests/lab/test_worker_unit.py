@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import service
+import yaml
 
 pytestmark = pytest.mark.lab
 # Everything that systemd, a shell or JSON would take for more than a letter.
@@ -25,14 +26,14 @@ SETTINGS = {
 }
 
 
-def render(**settings: Any) -> dict[str, str]:
-    """Files of host `new`, by path, as the worker role would write them."""
-    run = service.play("tests/lab/render_worker.yml", "--check", "--diff", **settings)
+def render(*options: str, host: str = "new", **settings: Any) -> dict[str, str]:
+    """Files of a host, by path, as the worker role would write them."""
+    run = service.play("tests/lab/render_worker.yml", "--check", "--diff", *options, **settings)
     assert run.rc == 0, run.output
     return {
         entry["after_header"]: entry["after"]
-        for host, result in run.results("unit_set")
-        if host == "new"
+        for name, result in run.results("unit_set")
+        if name == host
         for entry in result.get("diff") or []
         if "after_header" in entry
     }
@@ -83,6 +84,46 @@ def test_systemd_passes_names_and_arguments_on_as_they_are(rendered: dict[str, s
     commands = [f"printf %s {shlex.quote(chr(10).join(lines))} > {said}", "systemctl daemon-reload"]
     commands += ["systemctl start said.service", "cat /root/said", f"rm {said} /root/said"]
     assert service.ssh("new", " && ".join(commands)).splitlines() == [NAME, OVERRIDES]
+
+
+class Loader(yaml.SafeLoader):
+    """Reads text that is marked with !unsafe as it is."""
+
+
+Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+TEXTS = service.PROJECT / "tests/fixtures/engine_texts.yml"
+
+
+@pytest.mark.parametrize("host", ["old", "new"])
+def test_systemd_gives_the_engine_its_texts_as_the_site_wrote_them(
+    deployed: service.Run, host: str
+) -> None:
+    """An inline chat template and the site's own variables, by the unit's own lines."""
+    wanted = yaml.load(TEXTS.read_text(), Loader)  # noqa: S506 - a safe one
+    files = render("-e", f"@{TEXTS}", host=host)
+    unit = files["/etc/systemd/system/dynamo-worker@.service"]
+    first = unit.index('  "--chat-template"')
+    arguments = unit[first : unit.index('"--enforce-eager"')].replace("\\\n", " ")
+    # The file is root's alone, as one with secrets is, and the process is not root's.
+    lines = ["[Service]", "Type=oneshot", "User=nobody", "StandardOutput=append:/root/said"]
+    lines += [
+        "EnvironmentFile=/root/said.env",
+        "ExecStart=/usr/bin/env -0",
+        f"ExecStart=/usr/bin/printf %%s\\\\0 {arguments}",
+        "",
+    ]
+    said = "/run/systemd/system/said.service"
+    contents = {said: "\n".join(lines), "/root/said.env": files["/etc/dynamo/worker-0.env"]}
+    commands = [f"printf %s {shlex.quote(text)} > {path}" for path, text in contents.items()]
+    commands += ["chmod 600 /root/said.env", "systemctl daemon-reload"]
+    commands += ["systemctl start said.service", "cat /root/said"]
+    try:
+        heard = service.ssh(host, " && ".join(commands)).split("\0")
+    finally:
+        service.ssh(host, f"rm -f {said} /root/said*; systemctl daemon-reload")
+    assert heard[-3:-1] == wanted["worker_extra_args"][:2]
+    for name, value in wanted["worker_environment"].items():
+        assert f"{name}={value}" in heard
 
 
 def test_unit_and_environment_say_what_the_recipe_says(rendered: dict[str, str]) -> None:

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from ansible.module_utils.dynfleet.inputs import (
     addresses,
-    arguments,
     catalogue,
     checks,
     kinds,
@@ -251,14 +250,6 @@ def test_model_directory(tmp_path: Path) -> None:
     assert served.missing(str(tmp_path)) == "has no config.json"
     (tmp_path / "config.json").write_text("{}")
     assert served.missing(str(tmp_path)) == ""
-
-
-@pytest.mark.parametrize(
-    ("argument", "flag"),
-    [("--model=x", "--model"), ("--served_model_name", "--served-model-name"), ("-tp", "-tp")],
-)
-def test_flag(argument: str, flag: str) -> None:
-    assert arguments.flag(argument) == flag
 
 
 def test_good_arguments() -> None:

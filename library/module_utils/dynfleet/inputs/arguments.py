@@ -1,81 +1,60 @@
-"""Extra arguments of the engine and the frontend: their form, and those that are ours to set."""
+"""Extra arguments of the engine and the frontend: their form, those of ours, paths in them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 
+from ansible.module_utils.dynfleet.inputs import sandbox
+from ansible.module_utils.dynfleet.inputs.catalogue import ENGINE_TEXTS
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
+from ansible.module_utils.dynfleet.inputs.options import FRONTEND, WORKER, meant
 
-_PLANE = "the service uses etcd, tcp and NATS throughout: leave it out"
-_ONE_GROUP = "a worker is one GPU group: set dynamo_group_size"
-_GATEWAY = "health checks and the proof speak plain HTTP: end TLS at your gateway"
-COMMON: Mapping[str, str] = {
-    "--namespace": "set dynamo_namespace",
-    "--discovery-backend": _PLANE,
-    "--request-plane": _PLANE,
-    "--response-plane": _PLANE,
-    "--event-plane": _PLANE,
-}
-WORKER: Mapping[str, str] = {
-    **COMMON,
-    "--model": "set dynamo_model_path",
-    "--model-path": "set dynamo_model_path",
-    "--served-model-name": "set dynamo_model_name",
-    "--model-name": "set dynamo_model_name",
-    "--tensor-parallel-size": "set dynamo_group_size",
-    "-tp": "set dynamo_group_size",
-    "--pipeline-parallel-size": _ONE_GROUP,
-    "-pp": _ONE_GROUP,
-    "--data-parallel-size": _ONE_GROUP,
-    "-dp": _ONE_GROUP,
-    "--num-workers": _ONE_GROUP,
-    "--headless": _ONE_GROUP,
-    "--nnodes": _ONE_GROUP,
-    "--block-size": "set worker_block_size",
-    "--gpu-memory-utilization": "set worker_gpu_memory_utilization",
-    "--max-model-len": "set worker_max_model_len",
-    "--kv-transfer-config": "set worker_cpu_cache_gib, worker_ssd_cache_gib and worker_gds",
-    "--kv-events-config": "it is a socket of each worker's own: leave it out",
-    "--zmq-kv-events-ports": "it opens a port that is not in the port table: leave it out",
-    "--connector": "Dynamo refuses it; worker_cpu_cache_gib connects FlexKV: leave it out",
-}
-FRONTEND: Mapping[str, str] = {
-    **COMMON,
-    "--http-host": "set host_address",
-    "--http-port": "set dynamo_ports.frontend_http",
-    "--router-mode": "it is kv: leave it out",
-    "--migration-limit": "set dynamo_migration_limit",
-    "--kserve-grpc-server": "it opens a port that is not in the port table: leave it out",
-    "--tls-cert-path": _GATEWAY,
-    "--tls-key-path": _GATEWAY,
-}
+# Group, variable, options of ours, the sandbox of the unit.
 PLACES = (
-    ("workers", "worker_extra_args", WORKER),
-    ("frontends", "frontend_extra_args", FRONTEND),
+    ("workers", "worker_extra_args", WORKER, "dynamo_worker_sandbox"),
+    ("frontends", "frontend_extra_args", FRONTEND, "dynamo_sandbox"),
 )
-_FLAG_AND_VALUE = re.compile(r"--?[A-Za-z][\w.-]*\s")
+# What to do about Jinja that was meant for the engine.
+UNSAFE = "if it is text for the engine, tell Ansible to leave it as it is: !unsafe '...' in YAML"
+_FLAG_AND_VALUE = re.compile(r"--?[A-Za-z][\w.+-]*\s")
+# systemd takes the rest from a quoted argument as JSON escapes it.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_STATEMENT = re.compile(r"\{[%#]")
+# Of one argument, in bytes (MAX_ARG_STRLEN of Linux, with the zero at its end).
+LONGEST = 128 * 1024 - 1
 
 
-def flag(argument: str) -> str:
-    """The flag of an argument, as engines that take _ for - read it."""
-    return argument.split("=", 1)[0].replace("_", "-")
+def carried_out(written: object, value: object) -> bool:
+    """Whether a text holds Jinja's statements or comments, and Ansible took them for its own."""
+    return isinstance(written, str) and bool(_STATEMENT.search(written)) and written != value
 
 
-def meant(argument: str, refused: Mapping[str, str]) -> str:
-    """The refused flag that an argument is, or is short for, as argparse takes it; else empty."""
-    given = flag(argument)
-    if given in refused or not given.startswith("--"):
-        return given if given in refused else ""
-    return next((full for full in refused if len(given) > 2 and full.startswith(given)), "")
+def mend(name: str) -> str:
+    """What to do about a variable that Ansible cannot render."""
+    told = "correct the expression, or a variable that it names"
+    return f"{UNSAFE}; else {told}" if name in ENGINE_TEXTS else told
 
 
 def check(fleet: Fleet) -> Iterator[Problem]:
     """Each list on the hosts that use it."""
-    for group, name, refused in PLACES:
+    for group, name, refused, directives in PLACES:
         for host in fleet.members(group):
-            for argument in host.sequence(name):
-                yield from _argument(host, name, argument, refused)
+            hidden = sandbox.of(host, directives)
+            values, written = host.sequence(name), host.written.get(name)
+            for number, argument in enumerate(values):
+                if isinstance(written, list) and carried_out(written[number], argument):
+                    yield host.problem(
+                        name,
+                        "Ansible carries out the {% or {# in it, and the engine never sees it",
+                        f"{UNSAFE}; an expression of yours is written in {{{{ }}}} only",
+                        written[number],
+                    )
+                else:
+                    yield from _argument(host, name, argument, refused)
+                    if isinstance(argument, str):
+                        for path, why in sandbox.unseen(argument, hidden):
+                            yield host.problem(name, f"'{path}' {why}", sandbox.MOVE, argument)
 
 
 def _argument(
@@ -83,17 +62,31 @@ def _argument(
 ) -> Iterator[Problem]:
     if not isinstance(argument, str):
         yield host.problem(name, "holds something that is not text", "put it into quotes", argument)
-    elif not argument.strip():
+        return
+    own, way = meant(argument, refused)
+    if not argument.strip():
         yield host.problem(name, "holds an empty argument", "take it out", argument)
-    elif own := meant(argument, refused):
-        short = "" if own == flag(argument) else f"is short for {own}: "
-        yield host.problem(
-            name, f"{short}this argument is the project's own", refused[own], argument
-        )
+    elif own:
+        how = f"{way} {own}: " if way else ""
+        yield host.problem(name, f"{how}this argument is the project's own", refused[own], argument)
     elif _FLAG_AND_VALUE.match(argument):
         yield host.problem(
             name,
             "one list item is one argument, this is two",
             "write two items, or --name=value",
+            argument,
+        )
+    elif _CONTROL.search(argument):
+        yield host.problem(
+            name,
+            "has a control character other than a tab or a line break",
+            "take it out",
+            argument,
+        )
+    elif len(argument.encode("utf-8", "replace")) > LONGEST:
+        yield host.problem(
+            name,
+            f"is longer than {LONGEST} bytes, the most that Linux takes for one argument",
+            "put it into a file on the hosts, and name that",
             argument,
         )

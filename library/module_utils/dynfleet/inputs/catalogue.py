@@ -11,13 +11,16 @@ from typing import Any
 COMMON_WORDS = frozenset(("host", "model", "release"))
 # Families of which no variable has a default.
 MORE_PREFIXES = ("gpu_topology_",)
+# Text that goes to the engine as it is written: Jinja in it may be the engine's own.
+ENVIRONMENT = ("worker_environment", "worker_environment_on_host", "worker_environment_by_index")
+ENGINE_TEXTS = ("worker_extra_args", "frontend_extra_args", *ENVIRONMENT)
 _ALIAS = re.compile(r"\{\{ (\w+(?:\.\w+)?) \}\}")
 
 
 def is_template(value: Any) -> bool:
     """Whether a value, or anything in it, has to be rendered."""
     if isinstance(value, str):
-        return "{{" in value or "{%" in value
+        return any(mark in value for mark in ("{{", "{%", "{#"))
     if isinstance(value, Mapping):
         return any(is_template(item) for item in value.values())
     return isinstance(value, (list, tuple)) and any(is_template(item) for item in value)

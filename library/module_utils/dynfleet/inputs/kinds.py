@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from ansible.module_utils.dynfleet.inputs.catalogue import ENVIRONMENT
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # Services have no right to the lower ones; from 32768 on the kernel gives ports to anyone.
@@ -49,7 +50,7 @@ GROUP_SIZE = Rule("int", 1, 16, hint="GPUs of one worker")
 MIGRATIONS = Rule("int", 0, 100)
 
 # Ends of names whose values are nobody's business.
-SECRET = ("_token",)
+SECRET = ("_token", *ENVIRONMENT)
 
 # Text that is a number or a truth value without its quotes.
 _LITERAL = re.compile(r"-?\d+(\.\d+)?|true|false", re.IGNORECASE)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_USER = re.compile(r"(?<=://)[^/@]*@")
 _URL = re.compile(r"(https?|ftp|file)://\S+")
 
 
@@ -23,8 +24,14 @@ def check(fleet: Fleet) -> Iterator[Problem]:
                     f"{group}_archive_url",
                     f"is not used: {group}_source is package",
                     f"set {group}_source: archive, or take it out",
+                    _shown(host.text(f"{group}_archive_url")),
                     warning=True,
                 )
+
+
+def _shown(url: str | None) -> str:
+    """An address without the user and password in it."""
+    return _USER.sub("...@", url or "")
 
 
 def _archive(host: Host, group: str) -> Iterator[Problem]:
@@ -34,6 +41,7 @@ def _archive(host: Host, group: str) -> Iterator[Problem]:
             f"{group}_archive_url",
             "is no URL" if url else f"is empty, and {group}_source is archive",
             "give the address of the release's .tar.gz",
+            _shown(url),
         )
     if digest is not None and not _SHA256.fullmatch(digest):
         wrong = f"is not 64 hexadecimal digits but {len(digest)} characters"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from posixpath import normpath
 from typing import Any
 
+from ansible.module_utils.dynfleet.inputs import sandbox
+from ansible.module_utils.dynfleet.inputs.catalogue import ENGINE_TEXTS
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
+from ansible.module_utils.dynfleet.inputs.sandbox import plain
 
-# Meant to have many lines.
+# Meant to have many lines, or looked at by a check of their own.
 BLOCKS = frozenset(
     (
+        *ENGINE_TEXTS,
         "dynamo_sandbox",
         "dynamo_worker_sandbox",
         "dynamo_worker_devices",
@@ -22,16 +25,16 @@ BLOCKS = frozenset(
 )
 # Rendered without quotes, several in a line, into units and the web server.
 PLAIN_PATHS = ("wheelhouse_dir", "placement_ssd_roots", "placement_topology_recorded")
-# The sandbox of every unit shows these empty (ProtectHome, PrivateTmp).
-HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - only compared
-SEEN_BY_UNITS = ("dynamo_model_path", "worker_model_path", "placement_ssd_roots")
+# By processes of units, in their sandbox: the worker, its guard, the wheelhouse.
+SEEN_BY_UNITS = (
+    "dynamo_model_path",
+    "worker_model_path",
+    "placement_ssd_roots",
+    "placement_topology_recorded",
+    "wheelhouse_dir",
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN = re.compile(r"/[A-Za-z0-9._@+/-]*")
-
-
-def plain(path: str) -> str:
-    """A path without what the kernel does not see: doubled slashes, dots, a slash at the end."""
-    return "/" + normpath(path).lstrip("/")
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -90,13 +93,10 @@ def _paths(host: Host) -> Iterator[Problem]:
 
 
 def _hidden(host: Host) -> Iterator[Problem]:
+    hidden = sandbox.of(host, "dynamo_worker_sandbox")
     for name in SEEN_BY_UNITS:
         if name not in host.given:
             continue
         for path in texts(host.value(name)):
-            if f"{plain(path)}/".startswith(tuple(f"{hidden}/" for hidden in HIDDEN)):
-                yield host.problem(
-                    name,
-                    f"'{path}' is out of the units' sight: their sandbox hides {', '.join(HIDDEN)}",
-                    "put it elsewhere, for example below /srv",
-                )
+            if path and sandbox.within(path, hidden):
+                yield host.problem(name, f"'{path}' {sandbox.out_of_sight(hidden)}", sandbox.MOVE)

@@ -80,7 +80,13 @@ def _source(host: Host, text: str) -> Iterator[Problem]:
         yield from _controller(host, place.place, listed or "")
     if place.kind == source.HUB:
         url = host.text("model_hub_url")
-        if url is not None and not _URL.fullmatch(url):
+        if url is not None and re.search(r"//[^/]*@", url):
+            shown = re.sub(r"//[^/]*@", "//...@", url)
+            told = "put a token into model_token instead"
+            yield host.problem(
+                "model_hub_url", "holds a password, which would be in logs", told, value=shown
+            )
+        elif url is not None and not _URL.fullmatch(url):
             yield host.problem("model_hub_url", "is no address", "give https://HOST")
     web = text if place.kind == source.HTTP else host.text("model_hub_url") or ""
     if host.text("model_token") and web.startswith("http:"):

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 class AnsibleModule:
     params: dict[str, Any]
     check_mode: bool
+    no_log_values: set[str]
     def __init__(
         self,
         argument_spec: Mapping[str, Any],
