@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
+from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem, show
 
 # Services have no right to the lower ones; from 32768 on the kernel gives ports to anyone.
 FIRST_PORT, LAST_PORT = 1024, 32767
@@ -20,12 +20,18 @@ WORDS = {
     "text": "text",
     "list": "a list",
     "mapping": "a dictionary",
+    "share": "a number or a percentage",
+    "batches": "a list of numbers and percentages",
 }
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value has to be. hint: why, or in what unit."""
+    """What a value has to be. hint: why, or in what unit.
+
+    kind: one of WORDS. A share is a whole number from 1 on, or text such as ``25%``; batches are
+    a list of these that is not empty. zero: 0 is good too, whatever the least is.
+    """
 
     kind: str
     least: float | None = None
@@ -33,6 +39,7 @@ class Rule:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     hint: str = ""
+    zero: bool = False
 
 
 PORT = Rule("int", FIRST_PORT, LAST_PORT, hint="services bind unprivileged ports below 32768")
@@ -53,6 +60,7 @@ SECRET = ("_token",)
 
 # Text that is a number or a truth value without its quotes.
 _LITERAL = re.compile(r"-?\d+(\.\d+)?|true|false", re.IGNORECASE)
+_SHARE = re.compile(r"\d+(\.\d+)?%|[1-9]\d*|0")
 
 # Where the default does not say it all. Others take their kind from the role's default.
 RULES: Mapping[str, Rule] = {
@@ -75,6 +83,7 @@ RULES: Mapping[str, Rule] = {
     "dynamo_ports": Rule("mapping"),
     "bundle": Rule("text"),
     "dynamo_foreign_variables": Rule("list"),
+    "dynamo_run_variables": Rule("list"),
     "host_address": Rule("text"),
     "etcd_source": SOURCE,
     "nats_source": SOURCE,
@@ -97,6 +106,24 @@ RULES: Mapping[str, Rule] = {
     "worker_gpu_memory_utilization": Rule(
         "number", 0.05, 0.99, hint="a share of the GPU's memory, below 1"
     ),
+    "roll_batch": Rule("batches", hint='hosts at a time: [1, "25%"]'),
+    "roll_pause": Rule("int", 0, hint="seconds"),
+    "roll_max_out": Rule("share", hint='a number of workers, or a percentage such as "25%"'),
+    "roll_max_failed_percent": Rule("number", 0, 100, hint="percent, without the sign"),
+    "roll_max_ttft_factor": Rule("number", 1, hint="0 is: not watched", zero=True),
+    "roll_min_hit_rate_share": Rule("number", 0, 1, hint="a share; 0 is: not watched"),
+    "roll_refill_seconds": Rule("int", 0, hint="seconds"),
+    "roll_etcd": Rule("list"),
+    "roll_frontends": Rule("list"),
+    "roll_status_report": Rule("text"),
+    "roll_who": Rule("text"),
+    "verify_report": Rule("text"),
+    "verify_timeout": SECONDS,
+    "target": Rule("text"),
+    "topology_file": Rule("text"),
+    "snapshot": Rule("text"),
+    "reports_dir": Rule("text"),
+    "etcd_restore_healthy": Rule("bool"),
     "worker_start_timeout": SECONDS,
     "worker_stop_timeout": SECONDS,
     "worker_grace_seconds": SECONDS,
@@ -151,8 +178,33 @@ def word(value: Any) -> str:
     return "a date" if isinstance(value, date) else WORDS.get(kind_of(value), "no number")
 
 
+def share(value: Any) -> str:
+    """What is wrong with a number of things or a percentage of them, or nothing."""
+    if kind_of(value) == "int":
+        return "is less than 1" if value < 1 else ""
+    if not isinstance(value, str) or not _SHARE.fullmatch(value):
+        return "is neither a whole number nor a percentage"
+    if value.endswith("%"):
+        return "" if 0 < float(value[:-1]) <= 100 else "is not above 0% and up to 100%"
+    return share(int(value))
+
+
+def batches(value: Any) -> str:
+    """What is wrong with sizes of batches, or nothing."""
+    if not isinstance(value, (list, tuple)):
+        return f"is {word(value)}, must be a list"
+    if not value:
+        return "is empty: no host would ever have its turn"
+    wrong = [f"{show(item)} {share(item)}" for item in value if share(item)]
+    return f"holds what is no size of a batch: {', '.join(wrong)}" if wrong else ""
+
+
 def judge(value: Any, rule: Rule) -> str:
     """What is wrong with a value, or nothing."""
+    if rule.kind == "share":
+        return share(value)
+    if rule.kind == "batches":
+        return batches(value)
     kind = kind_of(value)
     if kind != rule.kind and (kind, rule.kind) != ("int", "number"):
         return f"is {word(value)}, wanted is {WORDS[rule.kind]}"
@@ -160,6 +212,8 @@ def judge(value: Any, rule: Rule) -> str:
         return f"is none of {', '.join(rule.choices)}"
     if rule.pattern and not re.fullmatch(rule.pattern, value):
         return "does not have the right form"
+    if rule.zero and value == 0:
+        return ""
     if rule.least is not None and value < rule.least:
         return f"is less than {rule.least:g}"
     if rule.most is not None and value > rule.most:
@@ -171,38 +225,48 @@ def mend(name: str, value: Any, rule: Rule, origin: str) -> str:
     """What to write instead."""
     if rule.choices:
         return f"choose {' or '.join(rule.choices)}"
+    if rule.kind in ("list", "mapping", "batches") and origin == "-e":
+        like = rule.hint.split(": ", maxsplit=1)[-1] or ("[...]" if rule.kind == "list" else "{...}")
+        return f"give JSON: -e '{{\"{name}\": {like}}}'"
+    if rule.kind in ("share", "batches"):
+        return f"give {rule.hint}"
     if isinstance(value, str) and rule.kind == "list":
         return "write a YAML list"
-    if isinstance(value, str) and _LITERAL.fullmatch(value) and rule.kind != "text":
-        if origin == "-e":
-            return f"name=value is always text, give JSON: -e '{{\"{name}\": ...}}'"
+    literal = isinstance(value, str) and _LITERAL.fullmatch(value) and rule.kind != "text"
+    if literal and origin != "-e":
         return "write it without quotes"
     plain = rule.kind == "text" and isinstance(value, (int, float, date))
     if plain and re.fullmatch(rule.pattern or ".*", str(value)):
         return "put it into quotes"
     limits = [f"at least {rule.least:g}"] if rule.least is not None else []
     limits += [f"at most {rule.most:g}"] if rule.most is not None else []
-    wanted = " and ".join(limits) or WORDS[rule.kind]
+    wanted = ("0 or " if rule.zero else "") + (" and ".join(limits) or WORDS[rule.kind])
     return f"give {rule.hint if rule.pattern else wanted}" + (
         f" ({rule.hint})" if rule.hint and not rule.pattern else ""
     )
 
 
+def values(
+    host: Host, names: Collection[str], defaults: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Some variables of a host, by their rules."""
+    for name in sorted(names):
+        rule = rule_of(name, defaults)
+        if rule and name in host.variables:
+            value = host.variables[name]
+            if wrong := judge(value, rule):
+                if name in host.secret and kind_of(value) != rule.kind:
+                    told = "a vaulted value is always text: write this one in the open"
+                else:
+                    told = mend(name, value, rule, host.origin(name))
+                problem = host.problem(name, wrong, told, value=value)
+                yield replace(problem, value="") if name.endswith(SECRET) else problem
+
+
 def check(fleet: Fleet) -> Iterator[Problem]:
     """Every value that the site chose, by its rule."""
-    defaults = fleet.catalogue.defaults
     for host in fleet.hosts.values():
-        for name in sorted(host.given & fleet.catalogue.names):
-            rule = rule_of(name, defaults)
-            if rule and name in host.variables:
-                value = host.variables[name]
-                if wrong := judge(value, rule):
-                    if name in host.secret and kind_of(value) != rule.kind:
-                        told = "a vaulted value is always text: write this one in the open"
-                    else:
-                        told = mend(name, value, rule, host.origin(name))
-                    problem = host.problem(name, wrong, told, value=value)
-                    yield replace(problem, value="") if name.endswith(SECRET) else problem
+        yield from values(host, host.given & fleet.catalogue.names, fleet.catalogue.defaults)
         yield from _ports(host)
         yield from _relations(host)
 

@@ -59,7 +59,8 @@ class Host:
     names: of all its variables. variables: values of those that are ours; one that cannot be
     rendered is missing. given: names whose value the site chose, as opposed to those that follow
     from others. defaults: the roles' own. origin: file and line of a variable. secret: names
-    whose value is encrypted in the inventory and not to be shown.
+    whose value is encrypted in the inventory and not to be shown. by_option: names of what was
+    given by -e.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Host:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     origin: Callable[[str], str] = nowhere
     secret: frozenset[str] = frozenset()
+    by_option: frozenset[str] = frozenset()
 
     def value(self, name: str) -> Any:
         """The value in force; None where there is none, or it cannot be rendered."""

@@ -1,0 +1,4 @@
+from typing import Any
+
+CONFIG_FILE: str | None
+config: Any
