@@ -30,8 +30,8 @@ attributes:
 options:
   scope:
     description: >-
-      V(all) is the whole inventory. V(options) is what the other playbooks begin with, at no cost on
-      a large fleet: what was given by C(-e), and the settings of rolls (C(roll_)), wherever they are.
+      V(all) is the whole inventory. V(options) is what was given by C(-e), and the settings of
+      rolls (C(roll_)) wherever they are: every other playbook begins with it.
     type: str
     choices: [all, options]
     default: all

@@ -27,11 +27,11 @@ DOCUMENTATION = r"""
 name: run_options
 short_description: Types for extra variables, and words where the project is ignored
 description:
-  - C(-e name=value) is text to Ansible, and nothing overrides an extra variable later on. Text that
-    is unambiguously a number, a truth value, or JSON of a list or dictionary becomes that, in place,
-    where the variable is one of this project's and of that kind. Everything else stays as it is; the
-    action M(inventory_check) refuses what is wrong.
-  - Ends the run where Ansible does not find the roles and modules of this project, with the reason.
+  - C(-e name=value) is text to Ansible, and nothing overrides an extra variable later on. Text
+    that can only be a number, a truth value, or JSON of a list or dictionary becomes that, in
+    place, where the variable is one of this project's and of that kind. Everything else stays as
+    it is; the action M(inventory_check) refuses what is wrong.
+  - Ends the run, with the reason, where Ansible does not find this project's roles and modules.
   - Returns no variables.
 options:
   stage:
@@ -59,7 +59,9 @@ def settle(loader: Any) -> None:
     # Ansible keeps one dictionary for all who ask. Should it ever hand out copies, this would be
     # without effect, and nobody would notice.
     if load_extra_vars(loader) is not given:
-        raise AnsibleError("this ansible-core does not let extra variables be typed: use 2.19 to 2.21")
+        raise AnsibleError(
+            "this ansible-core does not let extra variables be typed: use 2.19 to 2.21"
+        )
 
 
 class VarsModule(BaseVarsPlugin):
@@ -68,7 +70,7 @@ class VarsModule(BaseVarsPlugin):
     REQUIRES_ENABLED = False
     is_stateless = True
 
-    def get_vars(self, loader: Any, path: str, entities: Any, cache: bool = True) -> dict[str, Any]:
+    def get_vars(self, loader: Any, *_: Any) -> dict[str, Any]:
         """Give no variables."""
         settle(loader)
         return {}

@@ -95,20 +95,18 @@ def ignored(configuration: Configuration) -> str:
     }
     if not lost:
         return ""
-    named = " and ".join(lost)
-    root, own = configuration.root, configuration.own
     if configuration.in_force:
-        said = ", ".join(dict.fromkeys(source.replace("env: ", "") for source in lost.values()))
+        said = " and ".join(dict.fromkeys(source.replace("env: ", "") for source in lost.values()))
+        named = " and ".join(str(configuration.root / name) for name in lost)
         return (
-            f"Ansible does not look into {named} of {root}: {said} says otherwise. "
-            f"Unset it, or add these directories to it."
+            f"Ansible does not look into {named}, because of {said}: unset it, or add these to it."
         )
     why, fix = _reason(configuration)
     instead = f" (in force is {configuration.file})" if configuration.file else ""
     return (
-        f"Ansible ignores {own}{instead}, and without it finds nothing in {named} of this project: "
-        f"{why}. {fix}."
-    ).replace("..", ".")
+        f"Ansible ignores {configuration.own}{instead}, and without it finds none of this "
+        f"project's roles and modules: {why}. {fix}."
+    )
 
 
 def _reason(configuration: Configuration) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem, show
+from ansible.module_utils.dynfleet.inputs import shares
+from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # Services have no right to the lower ones; from 32768 on the kernel gives ports to anyone.
 FIRST_PORT, LAST_PORT = 1024, 32767
@@ -55,12 +56,14 @@ GDS_ROUTE = Rule("text", choices=("nvidia-fs", "p2pdma"))
 GROUP_SIZE = Rule("int", 1, 16, hint="GPUs of one worker")
 MIGRATIONS = Rule("int", 0, 100)
 
+# How a value looks that only JSON can give by -e.
+LIKE = {"list": "[...]", "mapping": "{...}", "batches": '[1, "25%"]'}
+
 # Ends of names whose values are nobody's business.
 SECRET = ("_token",)
 
 # Text that is a number or a truth value without its quotes.
 _LITERAL = re.compile(r"-?\d+(\.\d+)?|true|false", re.IGNORECASE)
-_SHARE = re.compile(r"\d+(\.\d+)?%|[1-9]\d*|0")
 
 # Where the default does not say it all. Others take their kind from the role's default.
 RULES: Mapping[str, Rule] = {
@@ -178,33 +181,10 @@ def word(value: Any) -> str:
     return "a date" if isinstance(value, date) else WORDS.get(kind_of(value), "no number")
 
 
-def share(value: Any) -> str:
-    """What is wrong with a number of things or a percentage of them, or nothing."""
-    if kind_of(value) == "int":
-        return "is less than 1" if value < 1 else ""
-    if not isinstance(value, str) or not _SHARE.fullmatch(value):
-        return "is neither a whole number nor a percentage"
-    if value.endswith("%"):
-        return "" if 0 < float(value[:-1]) <= 100 else "is not above 0% and up to 100%"
-    return share(int(value))
-
-
-def batches(value: Any) -> str:
-    """What is wrong with sizes of batches, or nothing."""
-    if not isinstance(value, (list, tuple)):
-        return f"is {word(value)}, must be a list"
-    if not value:
-        return "is empty: no host would ever have its turn"
-    wrong = [f"{show(item)} {share(item)}" for item in value if share(item)]
-    return f"holds what is no size of a batch: {', '.join(wrong)}" if wrong else ""
-
-
 def judge(value: Any, rule: Rule) -> str:
     """What is wrong with a value, or nothing."""
-    if rule.kind == "share":
-        return share(value)
-    if rule.kind == "batches":
-        return batches(value)
+    if rule.kind in shares.JUDGES:
+        return shares.JUDGES[rule.kind](value)
     kind = kind_of(value)
     if kind != rule.kind and (kind, rule.kind) != ("int", "number"):
         return f"is {word(value)}, wanted is {WORDS[rule.kind]}"
@@ -212,6 +192,10 @@ def judge(value: Any, rule: Rule) -> str:
         return f"is none of {', '.join(rule.choices)}"
     if rule.pattern and not re.fullmatch(rule.pattern, value):
         return "does not have the right form"
+    return _out_of_range(value, rule)
+
+
+def _out_of_range(value: Any, rule: Rule) -> str:
     if rule.zero and value == 0:
         return ""
     if rule.least is not None and value < rule.least:
@@ -225,19 +209,14 @@ def mend(name: str, value: Any, rule: Rule, origin: str) -> str:
     """What to write instead."""
     if rule.choices:
         return f"choose {' or '.join(rule.choices)}"
-    if rule.kind in ("list", "mapping", "batches") and origin == "-e":
-        like = rule.hint.split(": ", maxsplit=1)[-1] or ("[...]" if rule.kind == "list" else "{...}")
-        return f"give JSON: -e '{{\"{name}\": {like}}}'"
-    if rule.kind in ("share", "batches"):
+    if origin == "-e" and rule.kind in LIKE:
+        return f"give JSON: -e '{{\"{name}\": {LIKE[rule.kind]}}}'"
+    if rule.kind in shares.JUDGES:
         return f"give {rule.hint}"
     if isinstance(value, str) and rule.kind == "list":
         return "write a YAML list"
-    literal = isinstance(value, str) and _LITERAL.fullmatch(value) and rule.kind != "text"
-    if literal and origin != "-e":
-        return "write it without quotes"
-    plain = rule.kind == "text" and isinstance(value, (int, float, date))
-    if plain and re.fullmatch(rule.pattern or ".*", str(value)):
-        return "put it into quotes"
+    if quotes := _quotes(value, rule, origin):
+        return quotes
     limits = [f"at least {rule.least:g}"] if rule.least is not None else []
     limits += [f"at most {rule.most:g}"] if rule.most is not None else []
     wanted = ("0 or " if rule.zero else "") + (" and ".join(limits) or WORDS[rule.kind])
@@ -246,9 +225,15 @@ def mend(name: str, value: Any, rule: Rule, origin: str) -> str:
     )
 
 
-def values(
-    host: Host, names: Collection[str], defaults: Mapping[str, Any]
-) -> Iterator[Problem]:
+def _quotes(value: Any, rule: Rule, origin: str) -> str:
+    """What to do about quotes, where that is all."""
+    if isinstance(value, str) and rule.kind != "text" and origin != "-e":
+        return "write it without quotes" if _LITERAL.fullmatch(value) else ""
+    plain = rule.kind == "text" and isinstance(value, (int, float, date))
+    return "put it into quotes" if plain and re.fullmatch(rule.pattern or ".*", str(value)) else ""
+
+
+def values(host: Host, names: Collection[str], defaults: Mapping[str, Any]) -> Iterator[Problem]:
     """Some variables of a host, by their rules."""
     for name in sorted(names):
         rule = rule_of(name, defaults)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Callable
 
-from ansible.module_utils.dynfleet.inputs import kinds, names
+from ansible.module_utils.dynfleet.inputs import kinds, names, shares
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Problem
 
 # The words of YAML 1.1 and of Ansible's own options.
@@ -25,25 +25,47 @@ _DECIMAL = re.compile(r"-?(0|[1-9]\d*)\.\d+")
 ROLL = "roll_"
 
 
+def _truth(text: str) -> Any:
+    return TRUTH.get(text.lower(), text)
+
+
+def _integer(text: str) -> Any:
+    return int(text) if _INTEGER.fullmatch(text) else text
+
+
+def _number(text: str) -> Any:
+    return float(text) if _DECIMAL.fullmatch(text) else _integer(text)
+
+
+def _json(text: str) -> Any:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return text
+    return content if isinstance(content, (list, dict)) else text
+
+
+def _batches(text: str) -> Any:
+    return _json(text) if shares.share(text) else [_integer(text)]
+
+
+# By the kind of a rule; other kinds are text.
+TYPES: Mapping[str, Callable[[str], Any]] = {
+    "bool": _truth,
+    "int": _integer,
+    "number": _number,
+    "share": _integer,
+    "batches": _batches,
+    "list": _json,
+    "mapping": _json,
+}
+
+
 def typed(value: Any, rule: kinds.Rule) -> Any:
     """Text that can only be one value of the rule's kind as that value; all else as it is."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or rule.kind not in TYPES:
         return value
-    if rule.kind == "bool":
-        return TRUTH.get(value.lower(), value)
-    if rule.kind in ("int", "number", "share") and _INTEGER.fullmatch(value):
-        return int(value)
-    if rule.kind == "number" and _DECIMAL.fullmatch(value):
-        return float(value)
-    if rule.kind == "batches" and not kinds.share(value):
-        return [typed(value, kinds.Rule("share"))]
-    if rule.kind in ("list", "batches", "mapping"):
-        try:
-            content = json.loads(value)
-        except ValueError:
-            return value
-        return content if isinstance(content, dict if rule.kind == "mapping" else list) else value
-    return value
+    return TYPES[rule.kind](value)
 
 
 def check(fleet: Fleet) -> Iterator[Problem]:
