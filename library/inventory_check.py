@@ -16,6 +16,8 @@ description:
   - Which variables exist is read off C(group_vars/all) and the roles' defaults. A variable that
     begins like one of these and is none of them is refused, unless C(dynamo_foreign_variables)
     names it. Versions that do not work together are in C(group_vars/all/compatibility.yml).
+  - Fails, and looks at nothing else, where another order of variables than this project's is in
+    force, or another configuration file.
   - A host in none of the five groups is left alone. What only a host knows (GPUs, disks, memory,
     the model's directory) is checked there, by the roles.
 attributes:
@@ -25,7 +27,14 @@ attributes:
   diff_mode:
     description: There is nothing to show a difference of.
     support: none
-options: {}
+options:
+  scope:
+    description: >-
+      V(all) is the whole inventory. V(options) is what was given by C(-e), and the settings of
+      rolls (C(roll_)) wherever they are: every other playbook begins with it.
+    type: str
+    choices: [all, options]
+    default: all
 """
 
 EXAMPLES = r"""

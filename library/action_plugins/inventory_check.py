@@ -7,14 +7,15 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import ansible.module_utils
-import yaml
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
+from ansible.utils.vars import load_extra_vars
 
 ROOT = Path(__file__).resolve().parents[2]
 # ansible-core makes library/module_utils known to modules only, not to plugins.
@@ -25,6 +26,7 @@ from ansible.module_utils.dynfleet.inputs import (
     arguments,
     catalogue,
     checks,
+    configuration,
     logins,
     model,
     report,
@@ -37,7 +39,6 @@ try:
 except ImportError:
     TAGS = None
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Ansible's own variables that checks ask for.
 CONNECTION = logins.VARIABLES | {"ansible_connection", "ansible_host", "ansible_port"}
 MISSING = object()
@@ -102,26 +103,11 @@ class Variables(Mapping[str, Any]):
         return len(self.raw)
 
 
-def read_catalogue() -> catalogue.Catalogue:
-    """The project's variables, from its files."""
-
-    def read(paths: Iterator[Path]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for path in sorted(paths):
-            found.update(yaml.load(path.read_bytes(), LOADER))  # noqa: S506 - a safe one
-        return found
-
-    return catalogue.build(
-        read((ROOT / "group_vars/all").glob("*.yml")),
-        read((ROOT / "roles").glob("*/defaults/main.yml")),
-    )
-
-
-def origin_of(raw: Mapping[str, Any], name: str) -> str:
+def origin_of(raw: Mapping[str, Any], by_option: frozenset[str], name: str) -> str:
     """File and line that set a variable, ``-e``, or nothing where Ansible does not know."""
     tag = TAGS.Origin.get_tag(raw[name]) if TAGS and name in raw else None
     if tag is None:
-        return ""
+        return "-e" if name in by_option else ""
     if not tag.path:
         return "-e" if "'-e'" in str(tag.description) else str(tag.description or "")
     path = Path(tag.path)
@@ -160,6 +146,15 @@ def decrypted(fleet: model.Fleet) -> set[str]:
     return found
 
 
+def verdict(
+    problems: list[model.Problem], line: Callable[[model.Problem], str] = report.line
+) -> dict[str, Any]:
+    """The failed task's result."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [f"{count} in the inventory; no host was touched.", *map(line, problems)]
+    return {"changed": False, "failed": True, "msg": "\n".join(lines)}
+
+
 class ActionModule(ActionBase):
     """Entry point."""
 
@@ -170,15 +165,23 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Take no arguments; fail with the report if there is anything to report."""
+        """Take the scope; fail with the report if there is anything to report."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        self.validate_argument_spec({})
-        return {**result, **self.look(task_vars or {})}
+        _, given = self.validate_argument_spec(
+            {"scope": {"type": "str", "choices": [*checks.SCOPES], "default": "all"}}
+        )
+        how = list(configuration.check(configuration.read(ROOT, constants)))
+        if not all(problem.warning for problem in how):
+            # Every value that is seen may be another than the site's.
+            return {**result, **verdict([line for line in how if not line.warning])}
+        seen = self.look(task_vars or {}, given["scope"])
+        warnings = [*map(report.line, how), *seen["warnings"]]
+        return {**result, **seen, "warnings": warnings}
 
-    def look(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    def look(self, task_vars: Mapping[str, Any], scope: str = "all") -> dict[str, Any]:
         """Look at every host of ours: the task's result."""
-        fleet = self.fleet(task_vars)
-        found = checks.run(fleet)
+        fleet = self.fleet(task_vars, scope)
+        found = checks.run(fleet, scope)
         problems = [problem for problem in found if not problem.warning]
         problems += report.merge(unrendered(fleet, given=True), fleet)
         # What follows from others fails only because of them: said where nothing else is.
@@ -189,22 +192,23 @@ class ActionModule(ActionBase):
             return report.withhold(report.line(problem), secrets)
 
         warnings = [line(problem) for problem in found if problem.warning]
-        result = {"changed": False, "warnings": warnings}
-        if not problems:
-            return {**result, "msg": f"{len(fleet.hosts)} hosts: nothing to object to"}
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = [f"{count} in the inventory; no host was touched.", *map(line, problems)]
-        return {**result, "failed": True, "msg": "\n".join(lines)}
+        good = {"changed": False, "msg": f"{len(fleet.hosts)} hosts: nothing to object to"}
+        return {**(verdict(problems, line) if problems else good), "warnings": warnings}
 
-    def fleet(self, task_vars: Mapping[str, Any]) -> model.Fleet:
+    def fleet(self, task_vars: Mapping[str, Any], scope: str) -> model.Fleet:
         """The inventory as the checks take it."""
-        known = read_catalogue()
+        known = catalogue.read(ROOT)
+        by_option = frozenset(load_extra_vars(self._loader))
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
         ours = dict.fromkeys(name for group in model.GROUPS for name in groups.get(group, ()))
+        # A run on no host of ours has options too.
+        alone = [task_vars["inventory_hostname"]] if scope == "options" and by_option else []
         hostvars = task_vars["hostvars"]
         hosts = {
-            name: self.host(name, groups, {**hostvars.raw_get(name), "hostvars": hostvars}, known)
-            for name in ours
+            name: self.host(
+                name, groups, {**hostvars.raw_get(name), "hostvars": hostvars}, known, by_option
+            )
+            for name in ours or alone
         }
         return model.Fleet(groups=groups, hosts=hosts, catalogue=known, root=ROOT)
 
@@ -214,6 +218,7 @@ class ActionModule(ActionBase):
         groups: Mapping[str, list[str]],
         raw: dict[str, Any],
         known: catalogue.Catalogue,
+        by_option: frozenset[str],
     ) -> model.Host:
         """A host; nothing of it is rendered yet, and what is vaulted is not opened."""
         templar = Templar(loader=self._loader, variables=raw)
@@ -230,7 +235,8 @@ class ActionModule(ActionBase):
                 if key in secret or key not in known.derived or raw[key] != known.derived[key]
             ),
             defaults=known.defaults,
-            origin=partial(origin_of, raw),
+            origin=partial(origin_of, raw, by_option),
             secret=secret,
             written=raw,
+            by_option=by_option,
         )

@@ -79,12 +79,12 @@ class Site:
         path.write_text(yaml.safe_dump(inventory(case), sort_keys=False))
         return path
 
-    def look_at(self, path: Path) -> dict[str, Any]:
+    def look_at(self, path: Path, scope: str = "all") -> dict[str, Any]:
         """What the plugin returns for an inventory."""
         manager = InventoryManager(self.loader, [str(path)])
         hostvars = HostVars(manager, VariableManager(self.loader, manager), self.loader)
         result: dict[str, Any] = Action(self.loader).look(
-            {"groups": manager.get_groups_dict(), "hostvars": hostvars}
+            {"groups": manager.get_groups_dict(), "hostvars": hostvars}, scope
         )
         return result
 

@@ -84,12 +84,16 @@ def test_site_stops_before_any_host(site: fleet.Site) -> None:
 
 def test_text_on_the_command_line(site: fleet.Site) -> None:
     status, events = play(
-        site.directory, site.write("good", {}), cmdline="-e worker_memory_gib=240"
+        site.directory,
+        site.write("good", {}),
+        cmdline="-e worker_memory_gib=240G -e worker_drain_seconds=60 -e dynamo_group_size=0",
     )
     assert status == "failed"
     assert failed(events)[1:] == [
-        'all hosts: worker_memory_gib = "240": is text, wanted is a whole number; name=value is '
-        "always text, give JSON: -e '{\"worker_memory_gib\": ...}' (set by -e)"
+        "all hosts: dynamo_group_size = 0: is less than 1; give at least 1 and at most 16 (GPUs of "
+        "one worker) (set by -e)",
+        'all hosts: worker_memory_gib = "240G": is text, wanted is a whole number; give at least 0 '
+        "(GiB; 0 is none) (set by -e)",
     ]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 # First words that other people's variables have too: there only a near miss is refused.
 COMMON_WORDS = frozenset(("host", "model", "release"))
@@ -14,6 +17,8 @@ MORE_PREFIXES = ("gpu_topology_",)
 # Text that goes to the engine as it is written: Jinja in it may be the engine's own.
 ENVIRONMENT = ("worker_environment", "worker_environment_on_host", "worker_environment_by_index")
 ENGINE_TEXTS = ("worker_extra_args", "frontend_extra_args", *ENVIRONMENT)
+# Where variables without a default are listed.
+WITHOUT_DEFAULTS = ("dynamo_host_variables", "dynamo_run_variables")
 _ALIAS = re.compile(r"\{\{ (\w+(?:\.\w+)?) \}\}")
 
 
@@ -54,11 +59,28 @@ class Catalogue:
         return found
 
 
+def read(root: Path) -> Catalogue:
+    """The catalogue of the project in this directory, on the controller."""
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    def content(paths: Iterator[Path]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for path in sorted(paths):
+            found.update(yaml.load(path.read_bytes(), loader))  # noqa: S506 - a safe one
+        return found
+
+    return build(
+        content((root / "group_vars/all").glob("*.yml")),
+        content((root / "roles").glob("*/defaults/main.yml")),
+    )
+
+
 def build(group_vars: Mapping[str, Any], role_defaults: Mapping[str, Any]) -> Catalogue:
     """The catalogue of group_vars/all and the roles' defaults, both as read, not rendered."""
     ports = group_vars.get("dynamo_ports", {})
     sets = group_vars.get("dynamo_release_sets", {})
-    names = {*group_vars, *role_defaults, *group_vars.get("dynamo_host_variables", ())}
+    names = {*group_vars, *role_defaults}
+    names.update(*(group_vars.get(name, ()) for name in WITHOUT_DEFAULTS))
     words = {name.split("_")[0] for name in names} - COMMON_WORDS
     return Catalogue(
         names=frozenset(names),

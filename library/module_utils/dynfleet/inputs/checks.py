@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Callable
 
 from ansible.module_utils.dynfleet.inputs import (
@@ -16,6 +16,7 @@ from ansible.module_utils.dynfleet.inputs import (
     listeners,
     logins,
     names,
+    options,
     served,
     sizes,
     sources,
@@ -49,8 +50,9 @@ CHECKS: tuple[Check, ...] = (
     builds.check,
     uniform.check,
 )
+SCOPES: Mapping[str, tuple[Check, ...]] = {"all": CHECKS, "options": (options.check,)}
 
 
-def run(fleet: Fleet) -> list[Problem]:
-    """Every problem of an inventory, hosts that share one together."""
-    return merge((problem for check in CHECKS for problem in check(fleet)), fleet)
+def run(fleet: Fleet, scope: str = "all") -> list[Problem]:
+    """Every problem within a scope, hosts that share one together."""
+    return merge((problem for check in SCOPES[scope] for problem in check(fleet)), fleet)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from ansible.module_utils.dynfleet.inputs import shares
 from ansible.module_utils.dynfleet.inputs.catalogue import ENVIRONMENT
 from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
@@ -21,12 +22,18 @@ WORDS = {
     "text": "text",
     "list": "a list",
     "mapping": "a dictionary",
+    "share": "a number or a percentage",
+    "batches": "a list of numbers and percentages",
 }
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value has to be. hint: why, or in what unit."""
+    """What a value has to be. hint: why, or in what unit.
+
+    kind: one of WORDS. A share is a whole number from 1 on, or text such as ``25%``; batches are
+    a list of these that is not empty. zero: 0 is good too, whatever the least is.
+    """
 
     kind: str
     least: float | None = None
@@ -34,6 +41,7 @@ class Rule:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     hint: str = ""
+    zero: bool = False
 
 
 PORT = Rule("int", FIRST_PORT, LAST_PORT, hint="services bind unprivileged ports below 32768")
@@ -48,6 +56,9 @@ BUILD_SOURCE = Rule("text", choices=("git", "wheels"))
 GDS_ROUTE = Rule("text", choices=("nvidia-fs", "p2pdma"))
 GROUP_SIZE = Rule("int", 1, 16, hint="GPUs of one worker")
 MIGRATIONS = Rule("int", 0, 100)
+
+# How a value looks that only JSON can give by -e.
+LIKE = {"list": "[...]", "mapping": "{...}", "batches": '[1, "25%"]'}
 
 # Ends of names whose values are nobody's business.
 SECRET = ("_token", *ENVIRONMENT)
@@ -76,6 +87,7 @@ RULES: Mapping[str, Rule] = {
     "dynamo_ports": Rule("mapping"),
     "bundle": Rule("text"),
     "dynamo_foreign_variables": Rule("list"),
+    "dynamo_run_variables": Rule("list"),
     "host_address": Rule("text"),
     "etcd_source": SOURCE,
     "nats_source": SOURCE,
@@ -98,6 +110,24 @@ RULES: Mapping[str, Rule] = {
     "worker_gpu_memory_utilization": Rule(
         "number", 0.05, 0.99, hint="a share of the GPU's memory, below 1"
     ),
+    "roll_batch": Rule("batches", hint='hosts at a time: [1, "25%"]'),
+    "roll_pause": Rule("int", 0, hint="seconds"),
+    "roll_max_out": Rule("share", hint='a number of workers, or a percentage such as "25%"'),
+    "roll_max_failed_percent": Rule("number", 0, 100, hint="percent, without the sign"),
+    "roll_max_ttft_factor": Rule("number", 1, hint="0 is: not watched", zero=True),
+    "roll_min_hit_rate_share": Rule("number", 0, 1, hint="a share; 0 is: not watched"),
+    "roll_refill_seconds": Rule("int", 0, hint="seconds"),
+    "roll_etcd": Rule("list"),
+    "roll_frontends": Rule("list"),
+    "roll_status_report": Rule("text"),
+    "roll_who": Rule("text"),
+    "verify_report": Rule("text"),
+    "verify_timeout": SECONDS,
+    "target": Rule("text"),
+    "topology_file": Rule("text"),
+    "snapshot": Rule("text"),
+    "reports_dir": Rule("text"),
+    "etcd_restore_healthy": Rule("bool"),
     "worker_start_timeout": SECONDS,
     "worker_stop_timeout": SECONDS,
     "worker_grace_seconds": SECONDS,
@@ -155,6 +185,8 @@ def word(value: Any) -> str:
 
 def judge(value: Any, rule: Rule) -> str:
     """What is wrong with a value, or nothing."""
+    if rule.kind in shares.JUDGES:
+        return shares.JUDGES[rule.kind](value)
     kind = kind_of(value)
     if kind != rule.kind and (kind, rule.kind) != ("int", "number"):
         return f"is {word(value)}, wanted is {WORDS[rule.kind]}"
@@ -162,6 +194,12 @@ def judge(value: Any, rule: Rule) -> str:
         return f"is none of {', '.join(rule.choices)}"
     if rule.pattern and not re.fullmatch(rule.pattern, value):
         return "does not have the right form"
+    return _out_of_range(value, rule)
+
+
+def _out_of_range(value: Any, rule: Rule) -> str:
+    if rule.zero and value == 0:
+        return ""
     if rule.least is not None and value < rule.least:
         return f"is less than {rule.least:g}"
     if rule.most is not None and value > rule.most:
@@ -173,38 +211,49 @@ def mend(name: str, value: Any, rule: Rule, origin: str) -> str:
     """What to write instead."""
     if rule.choices:
         return f"choose {' or '.join(rule.choices)}"
+    if origin == "-e" and rule.kind in LIKE:
+        return f"give JSON: -e '{{\"{name}\": {LIKE[rule.kind]}}}'"
+    if rule.kind in shares.JUDGES:
+        return f"give {rule.hint}"
     if isinstance(value, str) and rule.kind == "list":
         return "write a YAML list"
-    if isinstance(value, str) and _LITERAL.fullmatch(value) and rule.kind != "text":
-        if origin == "-e":
-            return f"name=value is always text, give JSON: -e '{{\"{name}\": ...}}'"
-        return "write it without quotes"
-    plain = rule.kind == "text" and isinstance(value, (int, float, date))
-    if plain and re.fullmatch(rule.pattern or ".*", str(value)):
-        return "put it into quotes"
+    if quotes := _quotes(value, rule, origin):
+        return quotes
     limits = [f"at least {rule.least:g}"] if rule.least is not None else []
     limits += [f"at most {rule.most:g}"] if rule.most is not None else []
-    wanted = " and ".join(limits) or WORDS[rule.kind]
+    wanted = ("0 or " if rule.zero else "") + (" and ".join(limits) or WORDS[rule.kind])
     return f"give {rule.hint if rule.pattern else wanted}" + (
         f" ({rule.hint})" if rule.hint and not rule.pattern else ""
     )
 
 
+def _quotes(value: Any, rule: Rule, origin: str) -> str:
+    """What to do about quotes, where that is all."""
+    if isinstance(value, str) and rule.kind != "text" and origin != "-e":
+        return "write it without quotes" if _LITERAL.fullmatch(value) else ""
+    plain = rule.kind == "text" and isinstance(value, (int, float, date))
+    return "put it into quotes" if plain and re.fullmatch(rule.pattern or ".*", str(value)) else ""
+
+
+def values(host: Host, names: Collection[str], defaults: Mapping[str, Any]) -> Iterator[Problem]:
+    """Some variables of a host, by their rules."""
+    for name in sorted(names):
+        rule = rule_of(name, defaults)
+        if rule and name in host.variables:
+            value = host.variables[name]
+            if wrong := judge(value, rule):
+                if name in host.secret and kind_of(value) != rule.kind:
+                    told = "a vaulted value is always text: write this one in the open"
+                else:
+                    told = mend(name, value, rule, host.origin(name))
+                problem = host.problem(name, wrong, told, value=value)
+                yield replace(problem, value="") if name.endswith(SECRET) else problem
+
+
 def check(fleet: Fleet) -> Iterator[Problem]:
     """Every value that the site chose, by its rule."""
-    defaults = fleet.catalogue.defaults
     for host in fleet.hosts.values():
-        for name in sorted(host.given & fleet.catalogue.names):
-            rule = rule_of(name, defaults)
-            if rule and name in host.variables:
-                value = host.variables[name]
-                if wrong := judge(value, rule):
-                    if name in host.secret and kind_of(value) != rule.kind:
-                        told = "a vaulted value is always text: write this one in the open"
-                    else:
-                        told = mend(name, value, rule, host.origin(name))
-                    problem = host.problem(name, wrong, told, value=value)
-                    yield replace(problem, value="") if name.endswith(SECRET) else problem
+        yield from values(host, host.given & fleet.catalogue.names, fleet.catalogue.defaults)
         yield from _ports(host)
         yield from _relations(host)
 

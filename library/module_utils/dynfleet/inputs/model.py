@@ -60,7 +60,7 @@ class Host:
     rendered is missing. given: names whose value the site chose, as opposed to those that follow
     from others. defaults: the roles' own. origin: file and line of a variable. secret: names
     whose value is encrypted in the inventory and not to be shown. written: values as the inventory
-    has them, before Ansible renders them.
+    has them, before Ansible renders them. by_option: names of what was given by -e.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Host:
     origin: Callable[[str], str] = nowhere
     secret: frozenset[str] = frozenset()
     written: Mapping[str, Any] = field(default_factory=dict)
+    by_option: frozenset[str] = frozenset()
 
     def value(self, name: str) -> Any:
         """The value in force; None where there is none, or it cannot be rendered."""

@@ -11,6 +11,8 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # How alike two names are, 0 to 1: to suggest one, and to suspect a stranger of being ours.
 ALIKE, SURELY_MEANT = 0.7, 0.88
+# What is typed at a prompt is meant for the playbook that is run.
+MEANT_BY_OPTION = 0.8
 # What a release set has to say; `vllm` sets more than others.
 SET_KEYS = frozenset(("engine", "dynamo", "frontend", "pythons", "glibc", "imports"))
 VLLM_SET_KEYS = SET_KEYS | {"vllm", "torch", "nixl", "flexkv", "cuda", "driver_min"}
@@ -22,41 +24,57 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
-def unknown(name: str, catalogue: Catalogue) -> str | None:
+def unknown(name: str, catalogue: Catalogue, alike: float = SURELY_MEANT) -> str | None:
     """What to do about a variable that is not ours but looks so; None for a stranger."""
     if name.startswith(("ansible_", "__")):
         return None
     ours = name.lower().startswith(catalogue.prefixes)
-    if not ours and not get_close_matches(name.lower(), catalogue.names, 1, SURELY_MEANT):
+    if not ours and not get_close_matches(name.lower(), catalogue.names, 1, alike):
         return None
     return did_you_mean(name, catalogue.names) or "remove it"
+
+
+def without_defaults(host: Host, fleet: Fleet) -> Iterator[Problem]:
+    """An inventory without the project's group_vars."""
+    if missing := sorted(fleet.catalogue.shared - host.names):
+        shown = ", ".join(missing[:2]) + (", ..." if len(missing) > 2 else "")
+        yield Problem(
+            message=f"{len(missing)} of the project's defaults are not in the inventory ({shown})",
+            mend=f"ln -s {fleet.root}/group_vars beside the inventory file; what is the site's "
+            "own stands in that file or in host_vars",
+            host=host.name,
+        )
+
+
+def strangers(
+    host: Host,
+    names: Collection[str],
+    catalogue: Catalogue,
+    judged: dict[str, str | None],
+) -> Iterator[Problem]:
+    """Those names that look like ours and are not. judged: what was found out on other hosts."""
+    foreign = tuple(item for item in host.sequence("dynamo_foreign_variables"))
+    for name in sorted(names):
+        if name not in judged:
+            alike = MEANT_BY_OPTION if name in host.by_option else SURELY_MEANT
+            judged[name] = unknown(name, catalogue, alike)
+        mend = judged[name]
+        if mend and name not in foreign:
+            problem = host.problem(
+                name,
+                "no variable of this project",
+                f"{mend} (another tool's variable: name it in dynamo_foreign_variables)",
+            )
+            yield replace(problem, value="")  # it may be anything, a password too
 
 
 def check(fleet: Fleet) -> Iterator[Problem]:
     """Unknown variables and unknown keys."""
     judged: dict[str, str | None] = {}
     for host in fleet.hosts.values():
-        if missing := sorted(fleet.catalogue.shared - host.names):
-            shown = ", ".join(missing[:2]) + (", ..." if len(missing) > 2 else "")
-            yield Problem(
-                message=f"{len(missing)} of the project's defaults are not in the inventory "
-                f"({shown})",
-                mend=f"ln -s {fleet.root}/group_vars beside the inventory file; what is the site's "
-                "own stands in that file or in host_vars",
-                host=host.name,
-            )
-        foreign = tuple(item for item in host.sequence("dynamo_foreign_variables"))
-        for name in sorted(host.names - fleet.catalogue.names):
-            if name not in judged:
-                judged[name] = unknown(name, fleet.catalogue)
-            mend = judged[name]
-            if mend and name not in foreign:
-                problem = host.problem(
-                    name,
-                    "no variable of this project",
-                    f"{mend} (another tool's variable: name it in dynamo_foreign_variables)",
-                )
-                yield replace(problem, value="")  # it may be anything, a password too
+        yield from without_defaults(host, fleet)
+        unread = host.names - fleet.catalogue.names
+        yield from strangers(host, unread, fleet.catalogue, judged)
         yield from _ports(host, fleet.catalogue)
         yield from _release_sets(host, fleet.catalogue)
 
