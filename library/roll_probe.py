@@ -96,7 +96,7 @@ class Watch:
     def __init__(self, etcd: Etcd, run: str) -> None:
         self.etcd = etcd
         self.run = run
-        self.process = ""
+        self.token = ""
         self.heard = time.monotonic()
 
     def ended(self) -> str:
@@ -109,9 +109,9 @@ class Watch:
         self.heard = time.monotonic()
         if holder is None:
             return "the lock was given back"
-        # A run that is gone on with has the same id, and a probe of its own.
-        self.process = self.process or lock.process(holder)
-        if holder.get("run") != self.run or lock.process(holder) != self.process:
+        # A run that is gone on with has the same id, another token, and a probe of its own.
+        self.token = self.token or str(holder.get("token"))
+        if holder.get("run") != self.run or str(holder.get("token")) != self.token:
             return f"the lock is another's: {lock.told(holder)}"
         return f"the roll has ended: {holder['ended']}" if holder.get("ended") else ""
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from ansible.module_utils.dynfleet.inputs import sandbox
 from ansible.module_utils.dynfleet.inputs.catalogue import ENGINE_TEXTS
-from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 from ansible.module_utils.dynfleet.inputs.engine_options import FRONTEND, WORKER, meant
+from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 # Group, variable, options of ours, the sandbox of the unit.
 PLACES = (
