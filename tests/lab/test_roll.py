@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +127,67 @@ def test_a_worker_that_does_not_start_stops_the_roll_and_the_rerun_does_the_rest
         *(f"old: dynamo-worker@{n}.service" for n in (0, 1, 2)),
         "new: dynamo-worker@3.service",
     }
+    assert left_behind() == ""
+
+
+def test_a_killed_module_stops_the_batch_and_the_rerun_completes_it() -> None:
+    """SIGKILL of the roll's own module on one of two hosts that have their turns at once."""
+    four = [f"{host}:{n}" for host in ("old", "new") for n in (0, 1)]
+    wanted = {"roll_workers": ",".join(four), "roll_batch": [2], "roll_max_out": 2}
+    before = invocations()
+    command = ["ansible-playbook", "--inventory", str(service.INVENTORY), ROLL]
+    roll = subprocess.Popen(
+        [*command, "--extra-vars", json.dumps(wanted)],
+        cwd=service.PROJECT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(service.PROJECT / "ansible.cfg")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # The module holds this lock during its turn.
+    kill = "for p in /proc/[0-9]*; do ls -l $p/fd 2>/dev/null | grep -q /run/dynamo-roll/lock "
+    kill += "&& kill -KILL ${p#/proc/} && echo killed; done; true"
+    deadline = time.monotonic() + 120
+    while "killed" not in service.ssh("old", kill):
+        ended = roll.poll() is not None or time.monotonic() > deadline
+        assert not ended, roll.communicate(timeout=300)[0]
+        time.sleep(0.2)
+    output, _ = roll.communicate(timeout=300)
+    assert roll.returncode == 2, output
+    assert "killed by SIGKILL" in output
+    assert "new was not touched: the roll has ended: old: worker_service ended" in output
+    middle = invocations()
+    moved = {unit for unit in WORKERS if before[unit] != middle[unit]}
+    assert not moved & {"old: dynamo-worker@1.service", "new: dynamo-worker@1.service"}
+    again = service.play(ROLL, **wanted)
+    assert again.rc == 0, again.output
+    after = invocations()
+    assert {unit for unit in WORKERS if before[unit] != after[unit]} == {
+        f"{host}: dynamo-worker@{n}.service" for host in ("old", "new") for n in (0, 1)
+    }
+    unit = "new: dynamo-worker@0.service"
+    assert after[unit] == middle[unit] != before[unit], "restarted twice"
+    assert left_behind() == ""
+
+
+def test_a_changed_model_card_ends_the_roll_with_the_reason_and_the_way_back() -> None:
+    before = invocations()
+    run = service.play("site.yml", worker_block_size=32)
+    assert run.rc == 2
+    said = message(run, "worker_service")
+    first = said.splitlines()[0]
+    assert "kv_cache_block_size is 32, theirs 16 (worker_block_size)" in first
+    assert f"{FRONTENDS[0]} does not route to" in said
+    assert "Set it back" in said
+    # What the frontends logged is the end of the run.
+    assert "log of dynamo-frontend.service on control meanwhile" in message(
+        run, "ansible.builtin.fail"
+    )
+    middle = invocations()
+    assert len([unit for unit in WORKERS if before[unit] != middle[unit]]) == 1
+    back = service.play("site.yml")
+    assert back.rc == 0, back.output
+    assert middle != invocations()
     assert left_behind() == ""
 
 
