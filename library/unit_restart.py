@@ -237,10 +237,13 @@ def main() -> None:
         except (Failed, members.Short, EtcdError, lock.Stopped, routing.Unconfirmed) as error:
             if params["run"] is not None:
                 lock.try_end(params["etcd"], params["run"], f"{unit.name}: {error}")
-            module.fail_json(
-                msg=f"{unit.name} {error}. Its last lines:\n{journal(unit.name)}\n"
+            # What was not touched has nothing to say about it.
+            touched = not isinstance(error, (members.Short, lock.Stopped))
+            said = (
+                f". Its last lines:\n{journal(unit.name)}\n"
                 f"See also: journalctl -u {unit.name}; systemctl status {unit.name}"
             )
+            module.fail_json(msg=f"{unit.name} {error}{said if touched else ''}")
         result["seconds"] = round(time.monotonic() - clock, 2)
         if needed:
             result["away"] = [began, time.time()]
