@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import unit_restart
 from ansible.module_utils.dynfleet.day2 import members
+from ansible.module_utils.dynfleet.day2.workers import Unit
 from stand_in_service import Frontend
 
 
@@ -61,3 +63,23 @@ def test_it_waits_until_the_other_is_back(pair: tuple[Frontend, Frontend]) -> No
     began = time.monotonic()
     members.wait_enough("frontends", every, every["c0"]["url"], 1, 20)
     assert 1 <= time.monotonic() - began < 10
+
+
+def test_only_what_serves_waits_for_the_others(
+    pair: tuple[Frontend, Frontend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_restart, "PEER_SECONDS", 0.5)
+    every = described(*pair)
+    params = {**every["c0"], "group": "frontends", "members": every, "needed": 1}
+    unit = Unit("dynamo-frontend.service")
+    unit.state = {"ActiveState": "active"}
+    assert unit_restart.make_way(params, unit) == ""
+    pair[1].status = 503
+    with pytest.raises(members.Short, match="c1: "):
+        unit_restart.make_way(params, unit)
+    # One that hangs, and one that is down, take nobody away.
+    pair[0].status = 503
+    assert unit_restart.make_way(params, unit) == ""
+    pair[0].status = 200
+    unit.state = {"ActiveState": "failed"}
+    assert unit_restart.make_way(params, unit) == ""
