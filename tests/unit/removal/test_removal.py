@@ -225,3 +225,23 @@ def test_no_plan_has_no_ssd_tier(tree: Path) -> None:
     assert removal.ssd_directories(str(tree / "absent")) == []
     (tree / "broken").write_text("{")
     assert removal.ssd_directories(str(tree / "broken")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("dynamo.target", True),
+        ("dynamo-worker@0.service", True),
+        ("dynamo-worker@17.service", True),
+        ("dynamo-worker@.service", False),  # a template is not a unit
+        ("dynamo-worker@a.service", False),
+        ("dynamo-worker@0.timer", False),
+        ("dynamodb-local.service", False),
+        ("dynamo-backup.service", False),
+        ("dynamo-etcd.timer", False),
+        ("dynamo-etcd-backup.service", False),
+        ("my-dynamo-etcd.service", False),
+    ],
+)
+def test_only_what_we_install_is_ours(name: str, ours: bool) -> None:
+    assert unit_names.is_unit(name) is ours

@@ -106,13 +106,13 @@ def test_content_is_never_readable_by_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    replace = Path.replace
+    rename = os.rename
 
-    def watch(source: Path, target: Path) -> Path:
-        seen.append(mode(source))
-        return replace(source, target)
+    def watch(source: str, target: str, **directories: int) -> None:
+        seen.append(mode(tmp_path / source))
+        rename(source, target, **directories)
 
-    monkeypatch.setattr(Path, "replace", watch)
+    monkeypatch.setattr(os, "rename", watch)
     files.write(item(tmp_path / "a", mode="0600"))
     assert seen == [0o600]
 
