@@ -277,7 +277,9 @@ def main() -> None:
             params["etcd"], None if module.check_mode else params["run"], unit.name
         ):
             result = turn(module, unit)
-    except (EtcdError, lock.Stopped, members.Short) as error:
+    except members.Short as error:
+        module.fail_json(msg=f"{unit.name} {error}", seconds=passed())
+    except (EtcdError, lock.Stopped) as error:
         module.fail_json(msg=f"{unit.name} was not restarted: {error}", seconds=passed())
     except Failed as error:
         unit.look()

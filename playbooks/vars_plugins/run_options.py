@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible import constants
+from ansible import constants, context
 from ansible.errors import AnsibleError
 from ansible.plugins.vars import BaseVarsPlugin
 from ansible.utils.vars import load_extra_vars
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT / "library/module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(ROOT / "library/module_utils"))
 
-from ansible.module_utils.dynfleet.inputs import catalogue, configuration, kinds, options
+from ansible.module_utils.dynfleet.inputs import catalogue, configuration, kinds, options, tags
 
 DOCUMENTATION = r"""
 name: run_options
@@ -31,7 +31,8 @@ description:
     that can only be a number, a truth value, or JSON of a list or dictionary becomes that, in
     place, where the variable is one of this project's and of that kind. Everything else stays as
     it is; the action M(inventory_check) refuses what is wrong.
-  - Ends the run, with the reason, where Ansible does not find this project's roles and modules.
+  - Ends the run, with the reason, where Ansible does not find this project's roles and modules,
+    and where C(--tags) or C(--skip-tags) would select nothing, or half of something.
   - Returns no variables.
 options:
   stage:
@@ -42,11 +43,25 @@ options:
 """
 
 
+def refuse_tags() -> None:
+    """End a run of one of our playbooks whose tags would select nothing, or half of something."""
+    for given in context.CLIARGS.get("args") or ():
+        path = Path(given).resolve()
+        if ROOT in path.parents and path.suffix == ".yml":
+            known = tags.PLAYBOOKS.get(str(path.relative_to(ROOT)), {})
+            if wrong := list(
+                tags.problems(*map(context.CLIARGS.get, ("tags", "skip_tags")), known)
+            ):
+                raise AnsibleError(f"{given}: {'. '.join(wrong)}")
+
+
 @cache
 def settle(loader: Any) -> None:
     """All there is to do, once a run."""
     if why := configuration.ignored(configuration.read(ROOT, constants)):
         raise AnsibleError(why)
+    if context.CLIARGS.get("tags"):
+        refuse_tags()
     given: dict[str, Any] = load_extra_vars(loader)
     texts = {name: value for name, value in given.items() if isinstance(value, str)}
     if not texts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +100,36 @@ def test_no_role_of_a_deploy_is_imported() -> None:
         (["wroker"], [], tags.DEPLOY, "--tags wroker selects nothing here. Tags are: preflight:"),
         (["worker", "gds"], [], tags.DEPLOY, "--tags gds selects nothing"),
         (["untagged"], [], tags.DEPLOY, "--tags untagged selects nothing"),
-        (["worker"], [], {}, "--tags worker: this playbook runs as a whole or not at all"),
+        (["worker"], [], {}, "this playbook runs as a whole"),
+        (["all"], ["roll"], {}, "this playbook runs as a whole"),
+        (["model"], [], tags.ROLL, "--tags model selects nothing here. Tags are: etcd:"),
         (["all"], ["worker"], tags.DEPLOY, "--skip-tags worker would leave out half"),
-        (["all"], ["roll"], {}, "nothing can be skipped"),
     ],
 )
 def test_what_is_refused(run: list[str], skip: list[str], known: Any, said: str) -> None:
     found = " ".join(tags.problems(run, skip, known))
     assert said in found
     assert bool(found) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("playbook", "option", "said"),
+    [
+        ("site.yml", "--tags=wroker", "site.yml: --tags wroker selects nothing here"),
+        ("playbooks/drain.yml", "--tags=worker", "drain.yml: this playbook runs as a whole"),
+        ("site.yml", "--skip-tags=worker", "--skip-tags worker would leave out half"),
+        ("site.yml", "--tags=worker", ""),
+    ],
+)
+def test_a_run_ends_before_its_first_task(playbook: str, option: str, said: str) -> None:
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "inventory/example", playbook, option, "--list-tasks"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode == 0) is (not said), done.stdout + done.stderr
+    assert said in done.stderr

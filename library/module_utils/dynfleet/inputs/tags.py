@@ -21,6 +21,19 @@ DEPLOY: Mapping[str, str] = {
 # A play of several parts has the tags of them all: leaving out one part would leave out the play.
 SKIPPABLE = frozenset(("roll", "model"))
 WHOLE = frozenset(("all", "always"))
+ROLL = {
+    "etcd": "etcd members",
+    "nats": "NATS servers",
+    "frontend": "frontends",
+    "worker": "workers",
+    "roll": "all of them",
+}
+# By playbook. The others run as a whole.
+PLAYBOOKS: Mapping[str, Mapping[str, str]] = {
+    "site.yml": DEPLOY,
+    "playbooks/deploy.yml": DEPLOY,
+    "playbooks/rolling_restart.yml": ROLL,
+}
 
 
 def problems(run: Sequence[str], skip: Sequence[str], known: Mapping[str, str]) -> Iterator[str]:
@@ -30,18 +43,16 @@ def problems(run: Sequence[str], skip: Sequence[str], known: Mapping[str, str]) 
     as a whole.
     """
     unknown = sorted(set(run) - set(known) - WHOLE)
-    if unknown and not known:
-        yield (
-            f"--tags {','.join(unknown)}: this playbook runs as a whole or not at all. Run it "
-            "without --tags"
-        )
+    skippable = SKIPPABLE & set(known)
+    barred = sorted(set(skip) - skippable)
+    if not known and (unknown or barred):
+        yield "this playbook runs as a whole: leave out --tags and --skip-tags"
     elif unknown:
         choice = "; ".join(f"{tag}: {does}" for tag, does in known.items())
         yield f"--tags {','.join(unknown)} selects nothing here. Tags are: {choice}"
-    barred = sorted(set(skip) - (SKIPPABLE & set(known)))
-    if barred:
-        allowed = " and ".join(sorted(SKIPPABLE & set(known))) or "nothing"
+    elif barred:
+        allowed = f"; only {' and '.join(sorted(skippable))} can be skipped" if skippable else ""
         yield (
-            f"--skip-tags {','.join(barred)} would leave out half of other parts; {allowed} can be "
-            "skipped. Choose what runs with --tags"
+            f"--skip-tags {','.join(barred)} would leave out half of other parts{allowed}. Choose "
+            "what runs with --tags"
         )
