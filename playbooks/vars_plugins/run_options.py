@@ -49,9 +49,8 @@ def refuse_tags() -> None:
         path = Path(given).resolve()
         if ROOT in path.parents and path.suffix == ".yml":
             known = tags.PLAYBOOKS.get(str(path.relative_to(ROOT)), {})
-            if wrong := list(
-                tags.problems(*map(context.CLIARGS.get, ("tags", "skip_tags")), known)
-            ):
+            run, skip = context.CLIARGS["tags"], context.CLIARGS["skip_tags"]
+            if wrong := list(tags.problems(run, skip, known)):
                 raise AnsibleError(f"{given}: {'. '.join(wrong)}")
 
 
