@@ -9,8 +9,10 @@ import pytest
 from ansible.module_utils.dynfleet.inputs import configuration
 
 sys.path.append(str(Path(__file__).parent))
-import checkout
 import fleet
+
+sys.path.append(str(fleet.ROOT / "tests/tools"))
+import checkout
 
 ORDER = [
     "all_plugins_inventory",
