@@ -95,14 +95,14 @@ def test_it_ends_by_itself() -> None:
 
 def test_it_ends_with_its_roll() -> None:
     etcd = Etcd()
-    holder = {"run": "r1", "who": "anna@c1", "pid": 7, "started": "99", "ended": ""}
+    holder = {"run": "r1", "who": "anna@c1", "pid": 7, "token": "t1", "ended": ""}
     etcd.lock = dict(holder)
     watch = roll_probe.Watch(Client([etcd.url]), "r1")
     assert watch.ended() == ""
     etcd.lock["ended"] = "worker 0 did not start"
     assert watch.ended() == "the roll has ended: worker 0 did not start"
-    # The run that goes on with it has its id and another process, and a probe of its own.
-    etcd.lock = {**holder, "pid": 8}
+    # The run that goes on with it has its id another token, and a probe of its own.
+    etcd.lock = {**holder, "token": "t2"}
     assert "the lock is another's: run r1" in watch.ended()
     etcd.lock = {**holder, "run": "r2"}
     assert "run r2" in watch.ended()

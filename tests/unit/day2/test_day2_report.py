@@ -12,7 +12,13 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 URL = "http://10.0.0.5:8000"
 RATES = {"failed_percent": 0.0, "ttft_ms": 30.0, "hit_rate": 0.5}
-AFTER = {"requests": 12, "failures": 0, "rates": RATES, "refill_seconds": None}
+AFTER = {
+    "requests": 12,
+    "failures": 0,
+    "rates": RATES,
+    "refill_seconds": None,
+    "uncounted": [],
+}
 
 
 def seen(*outages: list[float]) -> dict[str, Any]:
@@ -41,7 +47,8 @@ def told(place: Path, frontends: list[str], outside: dict[str, Any]) -> list[str
             "roll_plan": {"order": [], "singles": {"frontends": ["c1"]}},
             "roll_lock": {"run": "r1", "resumed": False},
             "roll_after": AFTER,
-            "roll_before": {"rates": RATES},
+            "roll_before": {"rates": RATES, "requests": 30, "window_seconds": 5},
+            "roll_min_requests": 20,
             "roll_refill_seconds": 0,
             "roll_seen_outside": outside,
         },

@@ -144,7 +144,7 @@ def test_only_what_stays_sick_is_a_finding(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stalling)
     server.asked, server.sick = 0, sick
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    unit: dict[str, Any] = {"active": "active"}
+    unit: dict[str, Any] = {"name": "dynamo-nats.service", "active": "active"}
     unit_probe.add_health(unit, f"http://127.0.0.1:{server.server_port}", {"health": "true"})
     server.shutdown()
     server.server_close()
