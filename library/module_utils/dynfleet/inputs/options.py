@@ -76,8 +76,6 @@ def check(fleet: Fleet) -> Iterator[Problem]:
     known = fleet.catalogue
     judged: dict[str, str | None] = {}
     for host in fleet.hosts.values():
-        if host.groups:
-            yield from names.without_defaults(host, fleet)
         yield from names.strangers(host, host.by_option - known.names, known, judged)
         told = {n for n in host.given if n in host.by_option or n.startswith(ROLL)}
         yield from kinds.values(host, told & known.names, known.defaults)
