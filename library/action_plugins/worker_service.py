@@ -15,6 +15,9 @@ import ansible.module_utils
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
+# Ansible looks for modules in directories below library first, so that a module is never found by
+# the name of an action: each has a second name, a link beside it.
+MODULES = {"worker_service": "worker_turn", "unit_restart": "unit_turn"}
 CODE = str(Path(__file__).resolve().parents[1] / "module_utils")
 # ansible-core makes library/module_utils known to modules only, not to plugins.
 if CODE not in ansible.module_utils.__path__:
@@ -51,7 +54,8 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         """The module's result; a failure ends the roll that it is a part of."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        module = str(self._task.action)
+        name = str(self._task.action)
+        module = MODULES[name]
         arguments: dict[str, Any] = self._task.args
         run = arguments.get("run")
         if not run or self._task.check_mode:
@@ -71,7 +75,7 @@ class ActionModule(ActionBase):
             notes.stop(f"{host}: {' '.join(str(error).split())[:300]}")
             raise
         if answer.get("failed"):
-            answer = without_answer(module, answer)
+            answer = without_answer(name, answer)
             why = f"{host}: {(str(answer.get('msg')).splitlines() or [''])[0]}"
             notes.stop(why)
             self._end(why, task_vars)

@@ -7,6 +7,8 @@ stand-ins, and hosts are names.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +63,7 @@ def roll(folder: Path, etcd: EtcdStandIn, first: dict[str, Any]) -> tuple[Any, d
     """Run it; the run, and what was said of the failed turns by host."""
     library = folder / "library"
     library.mkdir(parents=True)
-    (library / "worker_service.py").symlink_to(Path(__file__).parent / "stand_in_turn.py")
+    (library / "worker_turn.py").symlink_to(Path(__file__).parent / "stand_in_turn.py")
     settings = {
         "library": f"{library}:{PROJECT / 'library'}",
         "module_utils": PROJECT / "library/module_utils",
@@ -120,3 +122,50 @@ def test_a_roll_without_a_fault_does_all_turns(tmp_path: Path, etcd: EtcdStandIn
     assert done.rc == 0, done.stdout.read()
     assert (said, turns(tmp_path)) == ({}, ["n1:0", "n1:1", "n2:0", "n2:1"])
     assert ended(etcd) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        (
+            "worker_service",
+            {
+                "state": "restarted",
+                "workers": [0],
+                "plan": "/nonexistent/plan.json",
+                "address": "10.0.0.6",
+                "namespace": "dynamo",
+                "etcd": ["http://127.0.0.1:1"],
+                "frontends": [],
+                "model": "lab",
+                "by": "roll",
+                "who": "anna",
+            },
+            "/nonexistent/plan.json is not there: this host has no workers",
+        ),
+        (
+            "unit_restart",
+            {"unit": "dynamo-none.service", "etcd": ["http://127.0.0.1:1"], "url": ""},
+            "restarted: true",
+        ),
+    ],
+)
+def test_an_action_finds_its_module_from_any_folder(
+    tmp_path: Path, name: str, arguments: dict[str, Any], said: str
+) -> None:
+    """From the project's own folder Ansible would look beside it."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "ansible", "adhoc", "localhost", "-c", "local", "--check"),
+            *("-e", f"ansible_python_interpreter={sys.executable}"),
+            *("-m", name, "-a", json.dumps(arguments)),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert said in done.stdout, done.stdout + done.stderr
+    assert "cannot import name" not in done.stdout
