@@ -45,9 +45,10 @@ options:
 
 def refuse_tags() -> None:
     """End a run of one of our playbooks whose tags would select nothing, or half of something."""
+    ours = {ROOT / "site.yml", *(ROOT / "playbooks").glob("*.yml")}
     for given in context.CLIARGS.get("args") or ():
         path = Path(given).resolve()
-        if ROOT in path.parents and path.suffix == ".yml":
+        if path in ours:
             known = tags.PLAYBOOKS.get(str(path.relative_to(ROOT)), {})
             run, skip = context.CLIARGS["tags"], context.CLIARGS["skip_tags"]
             if wrong := list(tags.problems(run, skip, known)):
