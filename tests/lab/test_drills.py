@@ -33,7 +33,11 @@ def test_faults_under_load_heal_and_lose_nothing_unexplained(fleet: Fleet) -> No
     assert nats.figures["whole"] == nats.figures["requests"] > 0, run.table(results)
 
 
-def test_killed_roll_is_completed_by_the_next_and_restarts_nothing_twice(fleet: Fleet) -> None:
-    points = sweep.sweep(fleet, points=4, seed=1, workers="new:0,new:1")
-    assert len(points) == 4
+@pytest.mark.parametrize(("victim", "count"), [("controller", 3), ("modules", 2)])
+def test_killed_roll_is_completed_by_the_next_and_restarts_nothing_twice(
+    fleet: Fleet, victim: str, count: int
+) -> None:
+    points = sweep.sweep(fleet, points=count, seed=1, workers="new:0,new:1", victim=victim)
+    assert len(points) == count
     assert [point for point in points if not point.passed] == []
+    assert victim == "controller" or all(point.killed for point in points)

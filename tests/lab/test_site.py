@@ -54,6 +54,34 @@ def test_check_mode_on_converged_hosts_shows_nothing(deployed: service.Run) -> N
     assert diffs == []
 
 
+@pytest.mark.parametrize(
+    ("tag", "single", "turns", "roles"),
+    [
+        ("frontend", {"frontends"}, False, {"host", "wheelhouse", "release", "frontend"}),
+        ("worker", set(), True, {"host", "wheelhouse", "placement", "release", "worker"}),
+        ("release", None, False, {"host", "wheelhouse", "release"}),
+    ],
+)
+def test_a_tag_selects_a_part_and_its_roll(
+    deployed: service.Run, tag: str, single: set[str] | None, turns: bool, roles: set[str]
+) -> None:
+    """Frontends and workers are to change; the part that is selected does, the other does not."""
+    run = service.play(
+        "site.yml",
+        f"--check --tags {tag}",
+        frontend_extra_args=["--router-temperature", "0.1"],
+        worker_extra_args=["--speedup-ratio", "2"],
+    )
+    assert run.rc == 0, run.output
+    plans = [result for _, result in run.results("fleet_plan")]
+    assert len(plans) == (single is not None)
+    for plan in plans:
+        assert {group for group, hosts in plan["singles"].items() if hosts} == single
+        assert bool(plan["turns"]) is turns
+    ran = {event["event_data"].get("role") for event in run.events} - {None, ""}
+    assert ran == roles
+
+
 @pytest.mark.parametrize("host", service.ADDRESSES)
 def test_units_score_at_most_two_and_verify_silently(deployed: service.Run, host: str) -> None:
     for unit in service.units(host):
