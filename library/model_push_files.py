@@ -41,6 +41,10 @@ had:
   type: dict
   returned: success
   sample: {"config.json": 879, "model-00001-of-00030.safetensors": 0}
+identity:
+  description: Of the directory, as DEVICE:INODE.
+  type: str
+  returned: success
 """
 
 import os
@@ -48,6 +52,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dynfleet.model import push
+from ansible.module_utils.dynfleet.nofollow import UnsafePath
 
 
 def main() -> None:
@@ -61,10 +66,12 @@ def main() -> None:
     # Directories are made for all to enter; root's umask may be another.
     os.umask(0o022)
     try:
-        had = push.prepare(Path(module.params["staging"]), module.params["files"])
+        had, identity = push.prepare(Path(module.params["staging"]), module.params["files"])
+    except UnsafePath as error:
+        module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or module.params['staging']}: {error.strerror}")
-    module.exit_json(changed=False, had=had)
+    module.exit_json(changed=False, had=had, identity=identity)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,11 @@ resumed:
   description: Whether a run that had ended is gone on with.
   type: bool
   returned: success
+replaced:
+  description: Token of the dead roll whose lock was taken over, if it was one.
+  type: list
+  elements: str
+  returned: when taken
 holder:
   description: Who holds the lock, where it was refused.
   type: dict
@@ -113,7 +118,9 @@ def take(module: AnsibleModule, etcd: Etcd) -> dict[str, Any]:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     run = str(holder["run"]) if holder and resumed else f"{stamp}-{secrets.token_hex(3)}"
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    replaced = [holder["token"]] if holder and holder.get("token") in params["gone"] else []
     result = {"changed": False, "run": run, "who": me["who"], "resumed": resumed}
+    result["replaced"] = replaced
     if module.check_mode:
         return result
     value = json.dumps({"run": run, **me, "since": since, "what": params["what"], "ended": ""})

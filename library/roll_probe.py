@@ -10,7 +10,7 @@ description:
   - Runs on one host, with C(async), from before the first restart. What a frontend does not count
     itself is counted here - refused connections, and answers while its router has no model.
   - Looks at every frontend four times a second, and sends as many requests as a load balancer
-    would send them. Of these one a second is a completion of one token.
+    would send them. Of these one in twenty is a completion of one token.
   - Ends when the lock of its roll is gone, has ended or is another run's, when etcd has been silent
     for three minutes, and after O(seconds).
 attributes:

@@ -117,7 +117,7 @@ from ansible.module_utils.dynfleet.systemd import show, systemctl
 from ansible.module_utils.dynfleet.verify import client, units
 
 SERVE_SECONDS = 60.0
-PEER_SECONDS = 30.0  # until enough others serve
+PEER_SECONDS = 120.0  # until enough others serve
 
 
 class Failed(Exception):

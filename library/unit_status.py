@@ -131,11 +131,6 @@ def public(mark: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if mark is None else {key: mark.get(key) for key in PUBLIC}
 
 
-def release_of(environment: bytes) -> str:
-    """Id of the release that a process was started from: its variable names a part of it."""
-    return variable(environment, "DYNAMO_RELEASE").partition("/releases/")[2].partition("/")[0]
-
-
 def describe(unit: Unit) -> dict[str, Any]:
     """What systemd and the process say of any unit."""
     state = unit.state
@@ -152,7 +147,7 @@ def describe(unit: Unit) -> dict[str, Any]:
         "have": unit.have,
         "want": unit.want,
         "differs": unit.differs,
-        "release": release_of(unit.environ),
+        "release": unit.release,
         "rolled": marks.read(marks.rolled(unit.name)),
     }
 

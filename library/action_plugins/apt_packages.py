@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
         """Why apt did not work."""
         told = self.holders(task_vars) or "a process that has ended meanwhile"
         return (
-            f"apt was locked for the {seconds} s that it may be ({VARIABLE}), by {told}. "
+            f"apt stayed locked for the {seconds} s allowed ({VARIABLE}), by {told}. "
             "Unattended upgrades end by themselves: run this again, or give it more seconds. One "
             "that hangs: "
             f"systemctl status apt-daily-upgrade unattended-upgrades. apt said: {said.strip()}"

@@ -79,6 +79,7 @@ class ActionModule(ActionBase):
         )
         if answer.get("failed"):
             raise AnsibleError(str(answer.get("msg", "the host's Python failed")))
+        place = push.Place(args["staging"], answer["identity"], args["lock"])
         had = {path: min(answer["had"][path], size) for path, size in sizes.items()}
         before = {"time": time.time(), "bytes": sum(had.values())}
         self.tune(task_vars.get("inventory_hostname", ""))
@@ -91,7 +92,7 @@ class ActionModule(ActionBase):
                     data = stream.read(min(push.PIECE, size - have[path]))
                     if not data:
                         raise AnsibleError(f"{source / path} on the controller has become shorter")
-                    self.persist(f"{args['staging']}/{path}", args["lock"], have[path], data)
+                    self.persist(place, path, have[path], data)
                     have[path] += len(data)
         now = {"time": time.time(), "bytes": sum(have.values())}
         total = sum(sizes.values())
@@ -110,33 +111,33 @@ class ActionModule(ActionBase):
         path = own_control_path(name, option("host"), option("port"), option("remote_user"))
         connection.set_option("control_path", path)
 
-    def persist(self, path: str, lock: str, offset: int, data: bytes) -> None:
+    def persist(self, place: push.Place, path: str, offset: int, data: bytes) -> None:
         """Send a piece, again with pauses where the connection fails; raises AnsibleError."""
         for attempt in range(ATTEMPTS):
             try:
-                self.piece(path, lock, offset, data)
+                self.piece(place, path, offset, data)
                 return
             except AnsibleConnectionFailure:
                 if attempt == ATTEMPTS - 1:
                     raise
                 time.sleep(min(2**attempt, LONGEST_PAUSE))
 
-    def piece(self, path: str, lock: str, offset: int, data: bytes) -> None:
+    def piece(self, place: push.Place, path: str, offset: int, data: bytes) -> None:
         """Send a piece once."""
         if self._is_pipelining_enabled("new"):
-            done = self._low_level_execute_command(push.command(path, lock, offset), in_data=data)
+            done = self._low_level_execute_command(push.command(place, path, offset), in_data=data)
         else:
-            done = self.by_file(path, lock, offset, data)
+            done = self.by_file(place, path, offset, data)
         if done["rc"] == push.BUSY:
             raise AnsibleError(
-                f"another run has worked on the model for {push.PATIENCE} s (fuser -v {lock})"
+                f"another run has worked on the model for {push.PATIENCE} s (fuser -v {place.lock})"
             )
         if done["rc"]:
-            raise AnsibleError(f"{path}: {said(done)}")
+            raise AnsibleError(f"{place.staging}/{path}: {said(done)}")
         if int(done["stdout"]) < offset + len(data):
             raise AnsibleConnectionFailure(f"{path}: a piece came only in part")
 
-    def by_file(self, path: str, lock: str, offset: int, data: bytes) -> dict[str, Any]:
+    def by_file(self, place: push.Place, path: str, offset: int, data: bytes) -> dict[str, Any]:
         """Where a terminal stands in the way of bytes: as a file of the user who logs in."""
         if self._connection._shell.tmpdir is None:
             self._make_tmp_path()
@@ -146,7 +147,7 @@ class ActionModule(ActionBase):
             local.flush()
             self._transfer_file(local.name, there)
         self._fixup_perms2((self._connection._shell.tmpdir, there), execute=False)
-        return self._low_level_execute_command(push.command(path, lock, offset, there))
+        return self._low_level_execute_command(push.command(place, path, offset, there))
 
 
 def said(done: Mapping[str, Any]) -> str:

@@ -49,8 +49,13 @@ class ActionModule(ActionBase):
             module_args={**self._task.args, "me": who, "gone": gone},
             task_vars=task_vars,
         )
-        if token and answer.get("failed"):
+        if self._task.check_mode:
+            return {**result, **answer}
+        if answer.get("failed"):
             notes.forget(token)
-        elif token or not taking:
-            notes.forget(*gone)
+        elif taking:
+            # Of others' locks, on other fleets, only these notes say that they are dead.
+            notes.forget(*answer["replaced"])
+        else:
+            notes.forget(*notes.mine())
         return {**result, **answer}

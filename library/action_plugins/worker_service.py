@@ -8,11 +8,13 @@ would begin although one of them has failed.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
 from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 # Ansible looks for modules in directories below library first, so that a module is never found by
@@ -71,14 +73,22 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": told}
         try:
             answer = self._execute_module(module, arguments, task_vars=task_vars)
-        except BaseException as error:  # above all a host that is not reached
-            notes.stop(f"{host}: {' '.join(str(error).split())[:300]}")
+        except AnsibleConnectionFailure as error:
+            # A failure like others: an unreachable host has no rescue, nor a way back.
+            said = " ".join(str(error).split())[:300]
+            answer = {"failed": True, "msg": f"{host} is no longer reached: {said}"}
+        except BaseException as error:
+            with suppress(OSError):
+                notes.stop(f"{host}: {' '.join(str(error).split())[:300]}")
             raise
         if answer.get("failed"):
             answer = without_answer(name, answer)
             why = f"{host}: {(str(answer.get('msg')).splitlines() or [''])[0]}"
-            notes.stop(why)
-            self._end(why, task_vars)
+            # A full disk of the controller must not hide the reason.
+            with suppress(OSError):
+                notes.stop(why)
+            with suppress(AnsibleConnectionFailure):  # then its lease ends it
+                self._end(why, task_vars)
         return {**result, **answer}
 
     def _end(self, why: str, task_vars: dict[str, Any] | None) -> None:

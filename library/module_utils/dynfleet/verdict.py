@@ -101,7 +101,7 @@ def _judge_releases(hosts: Mapping[str, Seen]) -> Iterator[Finding]:
     open_ones: dict[tuple[str, str], list[str]] = {}
     for name, seen in hosts.items():
         links = seen.first.get("releases") or {}
-        if links.get("good") and links["current"] != links["good"]:
+        if links.get("good") and links["current"] != links["good"] and _serves(seen.first):
             open_ones.setdefault((links["current"], links["good"]), []).append(name)
     for (current, good), names in open_ones.items():
         yield _finding(
@@ -112,6 +112,16 @@ def _judge_releases(hosts: Mapping[str, Seen]) -> Iterator[Finding]:
             f"none has on {', '.join(names)}; the last good release is {good}. Go on with "
             "site.yml, or back with playbooks/rollback.yml",
         )
+
+
+def _serves(look: Look) -> bool:
+    """Whether a host has a unit of a release in service; what is drained waits for a later roll."""
+    return any(
+        unit["name"].startswith(("dynamo-frontend", "dynamo-worker"))
+        and unit["active"] == "active"
+        and not unit.get("drained")
+        for unit in look["units"]
+    )
 
 
 def _judge_sockets(report: dict[str, Any], host: str, seen: Seen) -> None:

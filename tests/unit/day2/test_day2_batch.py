@@ -91,7 +91,8 @@ def roll(folder: Path, etcd: EtcdStandIn, first: dict[str, Any]) -> tuple[Any, d
 
 
 def turns(folder: Path) -> list[str]:
-    return sorted((folder / "log").read_text().split())
+    log = folder / "log"
+    return sorted(log.read_text().split()) if log.exists() else []
 
 
 def ended(etcd: EtcdStandIn) -> str:
@@ -112,7 +113,9 @@ def test_a_module_that_was_killed_ends_the_roll(tmp_path: Path, etcd: EtcdStandI
 def test_a_host_that_is_not_reached_ends_the_roll(tmp_path: Path, etcd: EtcdStandIn) -> None:
     done, said = roll(tmp_path, etcd, GONE)
     assert done.rc != 0, done.stdout.read()
-    assert turns(tmp_path) == ["n2:0"]
+    # The other host may have begun its first turn already, and begins no other.
+    assert turns(tmp_path) in ([], ["n2:0"])
+    assert "n1 is no longer reached" in said["n1"]
     assert "n2 was not touched: the roll has ended: n1: " in said["n2"]
     assert "n1: " in ended(etcd)
 

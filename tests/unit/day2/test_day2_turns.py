@@ -103,7 +103,7 @@ def test_an_error_that_nobody_foresaw_ends_the_roll_and_is_told(
     result = turn(module)
     first, do, *trace = result["msg"].splitlines()
     assert result["failed"]
-    assert first.startswith(f"{PLACES[module]} was broken off")
+    assert first.startswith(f"{PLACES[module]} was interrupted")
     assert said in first
     assert "The same command again" in do
     assert trace[0].startswith("Traceback")

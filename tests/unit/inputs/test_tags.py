@@ -95,7 +95,7 @@ def test_no_role_of_a_deploy_is_imported() -> None:
     ("run", "skip", "known", "said"),
     [
         (["all"], [], tags.DEPLOY, ""),
-        (["worker", "etcd"], ["model"], tags.DEPLOY, ""),
+        (["worker", "etcd"], ["roll"], tags.DEPLOY, ""),
         (["all"], ["roll"], tags.DEPLOY, ""),
         (["wroker"], [], tags.DEPLOY, "--tags wroker selects nothing here. Tags are: preflight:"),
         (["worker", "gds"], [], tags.DEPLOY, "--tags gds selects nothing"),
@@ -103,6 +103,7 @@ def test_no_role_of_a_deploy_is_imported() -> None:
         (["worker"], [], {}, "this playbook runs as a whole"),
         (["all"], ["roll"], {}, "this playbook runs as a whole"),
         (["model"], [], tags.ROLL, "--tags model selects nothing here. Tags are: etcd:"),
+        (["all"], ["model"], tags.DEPLOY, "--skip-tags model would leave out half"),
         (["all"], ["worker"], tags.DEPLOY, "--skip-tags worker would leave out half"),
     ],
 )

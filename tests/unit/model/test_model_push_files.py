@@ -8,12 +8,22 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.dynfleet.model import push
+from ansible.module_utils.dynfleet.nofollow import UnsafePath
+
+# The directories are root's.
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 def put(path: Path, lock: Path, offset: int, data: bytes) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a login shell gets it."""
+    """Run the command as a login shell gets it, for a file of a prepared directory."""
+    _, identity = push.prepare(path.parent, [])
+    place = push.Place(str(path.parent), identity, str(lock))
+    return run(push.command(place, path.name, offset), data)
+
+
+def run(command: str, data: bytes) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        ["sh", "-c", push.command(str(path), str(lock), offset)],
+        ["sh", "-c", command],
         input=data,
         capture_output=True,
         timeout=60,
@@ -23,14 +33,14 @@ def put(path: Path, lock: Path, offset: int, data: bytes) -> subprocess.Complete
 
 def test_files_are_made_for_nobody_else(tmp_path: Path) -> None:
     staging = tmp_path / "models/.m.partial"
-    assert push.prepare(staging, ["config.json", "sub/a"]) == {"config.json": 0, "sub/a": 0}
+    assert push.prepare(staging, ["config.json", "sub/a"])[0] == {"config.json": 0, "sub/a": 0}
     assert staging.stat().st_mode & 0o777 == 0o700
     assert (staging / "sub/a").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_an_earlier_push_sent_is_kept(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 5000)
-    assert push.prepare(tmp_path, ["a"]) == {"a": 5000}
+    assert push.prepare(tmp_path, ["a"])[0] == {"a": 5000}
 
 
 def test_parts_behind_a_hole_do_not_count(tmp_path: Path) -> None:
@@ -39,7 +49,7 @@ def test_parts_behind_a_hole_do_not_count(tmp_path: Path) -> None:
         out.write(b"x" * (3 << 20))
         out.seek(8 << 20)
         out.write(b"y" * (1 << 20))
-    had = push.prepare(tmp_path, ["a"])["a"]
+    had = push.prepare(tmp_path, ["a"])[0]["a"]
     assert 0 < had <= 3 << 20
 
 
@@ -48,7 +58,7 @@ def test_names_that_others_share_are_not_written_through(tmp_path: Path) -> None
     other.write_bytes(b"theirs")
     (tmp_path / "staging").mkdir()
     os.link(other, tmp_path / "staging/a")
-    assert push.prepare(tmp_path / "staging", ["a"]) == {"a": 0}
+    assert push.prepare(tmp_path / "staging", ["a"])[0] == {"a": 0}
     put(tmp_path / "staging/a", tmp_path / "lock", 0, b"ours")
     assert (other.read_bytes(), (tmp_path / "staging/a").read_bytes()) == (b"theirs", b"ours")
 
@@ -58,6 +68,31 @@ def test_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic link"):
         push.prepare(tmp_path, ["a"])
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_staging_directory_of_another_user_is_refused(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    (theirs / "link").symlink_to(tmp_path)
+    for staging in (theirs / "link", theirs):
+        with pytest.raises(UnsafePath, match=staging.name):
+            push.prepare(staging, ["a"])
+    assert not (tmp_path / "a").exists()
+
+
+def test_no_piece_goes_into_a_directory_that_took_the_place(tmp_path: Path) -> None:
+    staging, victim = tmp_path / "staging", tmp_path / "victim"
+    _, identity = push.prepare(staging, ["a"])
+    victim.mkdir()
+    (victim / "a").write_bytes(b"theirs")
+    staging.rename(tmp_path / "aside")
+    staging.symlink_to(victim)
+    place = push.Place(str(staging), identity, str(tmp_path / "lock"))
+    done = run(push.command(place, "a", 0), b"ours")
+    assert done.returncode != 0
+    assert b"was replaced by another directory" in done.stderr
+    assert (victim / "a").read_bytes() == b"theirs"
 
 
 def test_pieces_make_the_file(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_lock_that_is_given_back_is_waited_for(host: Path) -> None:
 def test_lock_that_is_kept_is_told_with_its_holder(host: Path) -> None:
     code, said, pid = install(host, 200, 3)
     assert code != 0
-    assert "apt was locked for the 3 s that it may be (dynamo_apt_lock_seconds), by una" in said
+    assert "apt stayed locked for the 3 s allowed (dynamo_apt_lock_seconds), by una" in said
     assert f"unattended-upgrade (pid {pid}), which holds /var/lib/dpkg/lock-frontend" in said
     assert not installed(host)
 

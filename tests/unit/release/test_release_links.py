@@ -61,6 +61,13 @@ def test_a_first_deploy_that_failed_is_no_way_back(tmp_path: Path) -> None:
     assert back(tmp_path) == ""
 
 
+def test_what_an_earlier_version_called_previous_is_no_way_back(tmp_path: Path) -> None:
+    links.point(tmp_path / "previous", str(tmp_path / "releases/r0"))
+    switch(tmp_path, "r1")
+    links.close(tmp_path)
+    assert back(tmp_path) == ""
+
+
 def test_where_no_roll_has_closed_yet_what_ran_is_the_way_back(tmp_path: Path) -> None:
     switch(tmp_path, "r1")
     switch(tmp_path, "r2", ("r1",))
@@ -74,13 +81,14 @@ class Shown:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **active: bool) -> None:
         monkeypatch.setattr(release_good, "look_at", self.look_at)
-        self.active = active
+        self.active, self.release = active, "r1"
 
     def look_at(self, units: list[Any]) -> None:
         for unit in units:
             runs = self.active[unit.name.split("-")[1].split(".")[0].replace("@", "")]
             unit.state = {"ActiveState": "active" if runs else "failed"}
             unit.want = unit.have = "f" if runs else None
+            unit.environ = f"DYNAMO_RELEASE=/opt/dynamo/releases/{self.release}/worker".encode()
 
 
 def call(capsys: pytest.CaptureFixture[str], **arguments: Any) -> dict[str, Any]:
@@ -129,6 +137,18 @@ def test_a_host_whose_workers_are_all_drained_proves_nothing(
     assert call(capsys, **host)["good"] == ""
 
 
-def test_reading_notes_nothing(host: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    result = call(capsys, root=host["root"])
+def test_reading_notes_nothing(
+    host: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Shown(monkeypatch, worker0=True, worker1=True)
+    result = call(capsys, **host, note=False)
     assert (result["current"], result["good"], result["changed"]) == ("r1", "", False)
+    assert result["counts"] is True
+
+
+def test_a_release_that_only_lies_ready_is_not_good(
+    host: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = Shown(monkeypatch, worker0=True, worker1=True)
+    shown.release = "r0"
+    assert call(capsys, **host)["good"] == ""

@@ -110,7 +110,7 @@ class Gate:
                 )
             if time.monotonic() > deadline:
                 raise self.fail(
-                    f"is not in service after {seconds} s",
+                    f"is not in service after {seconds + loading} s",
                     asked=asked,
                     seen=seen,
                     do=f"fix what its log says, then run the same command again. {OUT}",

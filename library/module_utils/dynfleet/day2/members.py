@@ -72,7 +72,8 @@ def wait_enough(
             raise Short(
                 f"was not touched: {good} of the other {len(said)} serve, {needed} have to be "
                 f"left ({'; '.join(f'{name}: {why}' for name, why in said.items() if why)}). "
-                "Fix them and run again; if an interruption may be, set roll_allow_outage: true"
+                "Fix them and run again; if an interruption is acceptable, set "
+                "roll_allow_outage: true"
             )
         time.sleep(1)
 

@@ -91,9 +91,13 @@ class Notes:
             and (who == self.me or started(who.pid) != who.started)
         ]
 
+    def mine(self) -> list[str]:
+        """Tokens of the rolls of this process."""
+        return [token for token, who, _ in self._all() if who == self.me]
+
     def forget(self, *tokens: str) -> None:
         """Remove notes."""
-        for token in tokens:
+        for token in filter(None, tokens):
             (self.folder / f"{token}.json").unlink(missing_ok=True)
 
     def stop(self, why: str) -> None:

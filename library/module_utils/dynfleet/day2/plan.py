@@ -75,7 +75,7 @@ def batches(wish: Sequence[Any], hosts: int) -> list[int]:
 
 def _reason(row: Row, pending: bool, wish: Wish, chosen: bool) -> tuple[str, bool]:
     """Why a worker gets a turn, empty where it gets none; and whether it is restarted anyway."""
-    cordon, record = row["cordoned"], row["rolled"]
+    cordon = row["cordoned"]
     reasons = [
         (wish.named and chosen, "was named", True),
         (
@@ -90,7 +90,7 @@ def _reason(row: Row, pending: bool, wish: Wish, chosen: bool) -> tuple[str, boo
             False,
         ),
         (
-            record is not None and not record.get("finished"),
+            _unfinished(row),
             "an earlier roll ended before its gate had passed",
             False,
         ),
@@ -119,6 +119,12 @@ def _turns(rows: Sequence[Row], reasons: Mapping[int, tuple[str, bool]]) -> list
     ]
 
 
+def _unfinished(row: Row) -> bool:
+    """Whether a roll restarted a unit and has not seen it serve."""
+    record = row.get("rolled") or {}
+    return bool(record) and not record.get("finished")
+
+
 def _singles(plan: Plan, hosts: Hosts, wish: Wish, elsewhere: Elsewhere) -> None:
     """Members of the control plane and frontends: who is restarted, in which order, or why not."""
     for group, unit in quorum.UNITS.items():
@@ -128,7 +134,8 @@ def _singles(plan: Plan, hosts: Hosts, wish: Wish, elsewhere: Elsewhere) -> None
             for name, host in hosts.items()
             if group in host["groups"] and not wish.named
             for row in host["units"]
-            if row["name"] == unit and (row["differs"] or wish.force or unit in host["pending"])
+            if row["name"] == unit
+            and (row["differs"] or wish.force or unit in host["pending"] or _unfinished(row))
         }
         order = quorum.in_order(list(chosen), health, elsewhere.leaders.get(group))
         plan.singles[group] = order
@@ -251,6 +258,6 @@ def drain(
     if away and fleet.up and not left and not fleet.up_elsewhere and not allow_outage:
         plan.problems.append(
             f"all {fleet.up} workers that are in service would be drained: the service would be "
-            "interrupted. If that may be, set roll_allow_outage: true"
+            "interrupted. If that is acceptable, set roll_allow_outage: true"
         )
     return plan

@@ -51,11 +51,16 @@ def refusal(group: str, restarted: Sequence[str], health: Health) -> str:
     left = len(health) - len(down) - 1
     if not taken or left >= needed:
         return ""
-    said = "; ".join(f"{host}: {why}" for host, why in down.items()) or "none"
+    said = "; ".join(f"{host}: {why}" for host, why in down.items())
+    fix = (
+        f"Not healthy: {said}. Fix them first (playbooks/verify.yml says what is wrong)"
+        if down
+        else f"{len(health)} members can spare none: make it one, or an odd number"
+    )
     return (
         f"{group}: while {taken[0]} restarts, {left} of {len(health)} would be left, and {needed} "
-        f"have to be ({_WHY[group]}). Not healthy: {said}. Fix them first (playbooks/verify.yml "
-        "says what is wrong). If an interruption may be, set roll_allow_outage: true"
+        f"have to be ({_WHY[group]}). {fix}. If an interruption is acceptable, set "
+        "roll_allow_outage: true"
     )
 
 

@@ -94,5 +94,5 @@ def outage(fleet: Fleet, workers: int) -> Iterator[str]:
     if workers and fleet.up <= workers:
         yield (
             f"{fleet.up} workers are in service and up to {workers} would be out at once: the "
-            "service would be interrupted. If that may be, set roll_allow_outage: true"
+            "service would be interrupted. If that is acceptable, set roll_allow_outage: true"
         )

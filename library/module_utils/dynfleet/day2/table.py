@@ -40,7 +40,8 @@ def unfinished(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Lines about releases that were switched to, and that no roll has closed on."""
     for name, host in hosts.items():
         current, good = host["releases"]["current"], host["releases"]["good"]
-        if good and current != good:
+        serves = any(row["release"] and row.get("drained") is None for row in host["units"])
+        if good and current != good and serves:
             yield (
                 f"{name}: release {current} is current, and no roll has closed on it; the last "
                 f"good one is {good} (site.yml goes on, playbooks/rollback.yml goes back)"

@@ -14,14 +14,14 @@ def told(error: Exception, place: str) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
         command = " ".join(map(str, error.cmd)) if isinstance(error.cmd, list) else str(error.cmd)
         line = (
-            f"{place} was broken off: '{command}' did not answer within {error.timeout:g} s "
+            f"{place} was interrupted: '{command}' did not answer within {error.timeout:g} s "
             "(on the host: systemctl list-jobs, journalctl -n 50)"
         )
     elif isinstance(error, OSError):
-        line = f"{place} was broken off: {error}"
+        line = f"{place} was interrupted: {error}"
     else:
         line = (
-            f"{place} was broken off by a fault of this program, not of the host: "
+            f"{place} was interrupted by a fault of this program, not of the host: "
             f"{type(error).__name__}: {error}"
         )
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -55,6 +55,12 @@ class Unit:
         return self.state.get("ActiveState") == "active"
 
     @property
+    def release(self) -> str:
+        """Id of the release that the process was started from: its variable names a part of it."""
+        path = variable(self.environ, "DYNAMO_RELEASE")
+        return path.partition("/releases/")[2].partition("/")[0]
+
+    @property
     def starting(self) -> bool:
         """Whether it has a process that does not serve yet."""
         return self.state.get("ActiveState") in ("activating", "reloading")

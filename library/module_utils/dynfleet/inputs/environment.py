@@ -13,7 +13,10 @@ from ansible.module_utils.dynfleet.inputs.model import Fleet, Host, Problem
 
 BY_INDEX = "worker_environment_by_index"
 # Their values stand in a file of root's alone, and in no diff; roles/worker goes by the same words.
-SECRET = re.compile(r"(?i)(^|_)(TOKEN|KEY)(_|$)|SECRET|PASSWORD|PASSWD|CREDENTIAL")
+SECRET = re.compile(
+    r"(?i)(^|_)(TOKEN|KEY|AUTH|PAT)(_|$)|APIKEY|TOKEN$"
+    r"|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|BEARER"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -19,7 +19,7 @@ DEPLOY: Mapping[str, str] = {
     "roll": "only the rolling restart of what differs from the desired configuration",
 }
 # A play of several parts has the tags of them all: leaving out one part would leave out the play.
-SKIPPABLE = frozenset(("roll", "model"))
+SKIPPABLE = frozenset(("roll",))
 WHOLE = frozenset(("all", "always"))
 ROLL = {
     "etcd": "etcd members",

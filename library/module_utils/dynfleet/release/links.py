@@ -39,7 +39,7 @@ def switch(root: Path, path: Path, running: Collection[str]) -> None:
     """
     before = target(root / "current")
     if before and not target(root / "good") and Path(before).name in running:
-        point(root / "previous", before)
+        point(root / "good", before)
     point(root / "current", str(path))
 
 
@@ -48,6 +48,9 @@ def close(root: Path) -> None:
     current, good = target(root / "current"), target(root / "good")
     if good and good != current:
         point(root / "previous", good)
+    elif not good:
+        # Of an earlier version of the project, for which it was whatever had been there before.
+        (root / "previous").unlink(missing_ok=True)
     point(root / "good", current)
 
 
