@@ -112,7 +112,9 @@ def ask(balancer: Balancer, model: str, complete: bool) -> str:
     for url in balancer.order():
         stream = Stream(f"{url}/v1/{path}", body, deadline)
         why, answer = _exchange(stream)
-        if not turned_away(stream.connected, stream.status, chat.error_of(answer)):
+        # What changes nothing may always be asked elsewhere.
+        away = not complete and stream.status == 503
+        if not (away or turned_away(stream.connected, stream.status, chat.error_of(answer))):
             if why:
                 return why
             if complete:
