@@ -287,3 +287,13 @@ def test_labels_of_the_matrix_are_indices(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert [gpu["index"] for gpu in found["gpus"]] == [0, 1, 2, 3]
     assert found["links"] == FOUR
     assert found["problems"] == []
+
+
+def test_as_many_gpus_in_both_and_not_the_same_ones() -> None:
+    """The XML lacks GPU 1, which the matrix shows, and has GPU 2, which that lacks."""
+    gpus = [{"pci": f"0000:{bus}:00.0", "minor": None, "lost": False} for bus in ("18", "86", "af")]
+    lost = smi_lost.losses("Unable to determine the device handle for GPU1: 0000:34:00.0: Error")
+    assert smi_lost.number(gpus, lost, [0, 1, 3]) is None
+    # Without a contradiction the order tells.
+    found = smi_lost.number(gpus, lost, [0, 2, 3])
+    assert [gpu["index"] for gpu in found or []] == [0, 1, 2, 3]

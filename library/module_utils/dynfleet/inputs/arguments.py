@@ -66,6 +66,13 @@ def _argument(
     own, way = meant(argument, refused)
     if not argument.strip():
         yield host.problem(name, "holds an empty argument", "take it out", argument)
+    elif argument != argument.lstrip():
+        yield host.problem(
+            name,
+            "begins with a blank, and is no option to the program",
+            "take the blank out",
+            argument,
+        )
     elif own:
         how = f"{way} {own}: " if way else ""
         yield host.problem(name, f"{how}this argument is the project's own", refused[own], argument)

@@ -43,6 +43,7 @@ OURS: Mapping[str, str] = {
     "DYN_TCP_RPC_PORT": "set dynamo_ports.worker_request",
     "DYN_GRACEFUL_SHUTDOWN_GRACE_PERIOD_SECS": "set worker_grace_seconds",
     "DYN_RUNTIME_GRACEFUL_SHUTDOWN_TIMEOUT_SECS": _TIMES,
+    "DYN_LOG": _UNIT,
     "CUDA_VISIBLE_DEVICES": _GPUS,
     "CUDA_DEVICE_ORDER": "the plan counts GPUs by their PCI address: leave it out",
     "HF_HUB_OFFLINE": "the model is on the host before a worker starts: set model_source",

@@ -92,6 +92,10 @@ def _indices(
 ) -> list[int] | None:
     """The index of each GPU of the XML."""
     healthy = [place for place, gpu in enumerate(gpus) if not gpu["lost"]]
+    there = {gpu["pci"] for gpu in gpus}
+    if any(one.pci and one.pci not in there and one.index in matrix for one in lost):
+        # As many GPUs in both, and not the same ones: the matrix shows one that the XML lacks.
+        return _by_address(gpus, lost, matrix)
     if len(matrix) == len(gpus):
         return list(matrix)
     if matrix and len(matrix) == len(healthy):
