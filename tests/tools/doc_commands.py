@@ -28,7 +28,12 @@ DATA = (
     re.compile(r"/\S+  +\w"),  # a directory, and what it holds
     re.compile(r"\S+ +(->|builder\b|plan\b)"),  # a diagram
 )
-SAID = ("NIXL goes by cma",)
+SAID = (
+    "NIXL goes by cma",
+    "seen from outside",
+    "etcd1/dynamo-etcd.service: alarm",
+    "compacted revision",
+)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,21 @@ ELSEWHERE = {
     "kill -9": "tests/lab/drills",
     "kill -9 NATS": "tests/lab/drills",
     "nvidia-smi topo -m": "NVIDIA's own; its text is read in tests/unit/topology",
+    "nvidia-smi topo -m > topo.txt": "NVIDIA's own; its text is read in tests/unit/topology",
+    "nvidia-smi -q -x": "NVIDIA's own; its text is read in tests/unit/topology",
+    **dict.fromkeys(
+        (
+            "export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=http://10.0.0.1:2379,http://10.0.0.2:2379,"
+            "http://10.0.0.3:2379",
+            'etcdctl compact "$(etcdctl endpoint status --write-out=json | grep -o '
+            '\'"revision":[0-9]*\' | head -n 1 | cut -d: -f2)"',
+            "etcdctl defrag",
+            "etcdctl alarm disarm",
+            "etcdctl alarm list",
+            "etcdctl get / --prefix --keys-only | cut -d/ -f2,3 | sort | uniq -c",
+        ),
+        "etcd's own; molecule/etcd_ops fills a store",
+    ),
     "nvidia-smi topo -mp": "NVIDIA's own; its text is read in tests/unit/topology",
     "update-initramfs -u": "the distribution's own",
     "mount -o remount,size=134G /dev/shm": "the kernel's own",
