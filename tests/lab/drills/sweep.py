@@ -133,7 +133,7 @@ def kill_at(
     time.sleep(delay)
     point.seconds = round(time.monotonic() - begun, 1)
     if victim == "modules":
-        point.killed = victims.modules(fleet)
+        point.killed = victims.modules(fleet, process)
         rest = process.stdout.read()  # the roll ends by itself
         if process.wait() == 0 and point.killed:
             point.error = f"its modules were killed, and the roll says that all is well:\n{rest}"

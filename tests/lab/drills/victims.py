@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from drills.fleet import Fleet
 
-# Of what sshd has started on a host, Python is Ansible's: its modules, one process each.
+# Of what sshd has started on a host, Python is Ansible's: its modules, one process each. The probe
+# that watches the roll is none of its turns.
 MODULES = """
 for path in /proc/[0-9]*; do
   case "$(cat $path/comm 2>/dev/null)" in python3*) ;; *) continue ;; esac
   grep -qE "ssh.service|session-" $path/cgroup 2>/dev/null || continue
+  grep -qaE "roll_probe|async_wrapper" $path/cmdline 2>/dev/null && continue
   kill -9 ${path#/proc/} 2>/dev/null && echo ${path#/proc/}
 done
 true
@@ -45,6 +48,13 @@ def controller(fleet: Fleet, process: subprocess.Popen[Any]) -> None:
             os.kill(number, signal.SIGKILL)
 
 
-def modules(fleet: Fleet) -> int:
-    """Kill the modules that run on any host; how many there were."""
-    return sum(len(fleet.ssh(host, MODULES).split()) for host in fleet.hosts)
+def modules(fleet: Fleet, process: subprocess.Popen[Any]) -> int:
+    """Kill the modules that run on any host, as soon as one does; how many there were.
+
+    process: the run that they belong to. 0 where it ended first.
+    """
+    while process.poll() is None:
+        if killed := sum(len(fleet.ssh(host, MODULES).split()) for host in fleet.hosts):
+            return killed
+        time.sleep(0.1)
+    return 0
