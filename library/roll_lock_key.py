@@ -126,7 +126,13 @@ def take(module: AnsibleModule, etcd: Etcd) -> dict[str, Any]:
     value = json.dumps({"run": run, **me, "since": since, "what": params["what"], "ended": ""})
     lease = etcd.grant(params["seconds"])
     if not etcd.replace(lock.KEY, value, item.revision if item else 0, lease):
-        module.fail_json(msg="another roll took the lock at the same moment; look who, and wait")
+        winner = lock.read(etcd.get(lock.KEY)) or {}
+        # A member that took it and fell silent was asked again as the next one.
+        if winner.get("token") != me["token"]:
+            module.fail_json(
+                msg=f"another roll took the lock at the same moment: {lock.told(winner)}. Wait for it",
+                holder=winner,
+            )
     return result
 
 

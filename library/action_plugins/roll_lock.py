@@ -52,7 +52,9 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {**result, **answer}
         if answer.get("failed"):
-            notes.forget(token)
+            # Of a module that was killed, or cut off, nobody knows whether it has taken the lock.
+            if "holder" in answer:
+                notes.forget(token)
         elif taking:
             # Of others' locks, on other fleets, only these notes say that they are dead.
             notes.forget(*answer["replaced"])
