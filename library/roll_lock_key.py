@@ -130,7 +130,8 @@ def take(module: AnsibleModule, etcd: Etcd) -> dict[str, Any]:
         # A member that took it and fell silent was asked again as the next one.
         if winner.get("token") != me["token"]:
             module.fail_json(
-                msg=f"another roll took the lock at the same moment: {lock.told(winner)}. Wait for it",
+                msg="another roll took the lock at the same moment: "
+                f"{lock.told(winner)}. Wait for it",
                 holder=winner,
             )
     return result

@@ -129,7 +129,6 @@ from ansible.module_utils.dynfleet.release import links
 from ansible.module_utils.dynfleet.verify import alarms, client, listeners, units
 
 PROPERTIES = (*unitset.SHOW_PROPERTIES, "Result", "StateChangeTimestamp")
-FINGERPRINTS = "/etc/dynamo/fingerprint"
 OURS = "dynamo-*.service"
 HEALTH_SECONDS = 5.0
 # A store whose disk stalls for a moment (etcd while a release is written beside it) answers the
@@ -170,8 +169,7 @@ def add_fingerprints(unit: dict[str, Any], shown: dict[str, str]) -> None:
     """
     if not unit["expected"] or not unit["name"].endswith(".service"):
         return
-    wanted = files.read(f"{FINGERPRINTS}/{unit['name']}.env") or b""
-    unit["want"] = unitset.running_fingerprint(wanted.strip())
+    unit["want"] = systemd.wanted(unit["name"])
     unit["have"] = systemd.running(shown)
 
 

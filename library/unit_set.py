@@ -201,6 +201,7 @@ from ansible.module_utils.dynfleet import nofollow
 from ansible.module_utils.dynfleet import units as unitset
 from ansible.module_utils.dynfleet.day2.report import failure
 from ansible.module_utils.dynfleet.systemd import (
+    FINGERPRINTS,
     UNIT_DIRECTORY,
     held_gpus,
     is_masked,
@@ -209,7 +210,6 @@ from ansible.module_utils.dynfleet.systemd import (
     systemctl,
 )
 
-FINGERPRINTS = "/etc/dynamo/fingerprint"
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "owner": {"type": "str", "default": "root"},

@@ -107,7 +107,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dynfleet import files, flapping
+from ansible.module_utils.dynfleet import files, flapping, units
 from ansible.module_utils.dynfleet.day2 import discovery, marks
 from ansible.module_utils.dynfleet.day2.workers import (
     PAGE_SECONDS,
@@ -117,7 +117,6 @@ from ansible.module_utils.dynfleet.day2.workers import (
     look_at,
     read_plan,
     row,
-    variable,
 )
 from ansible.module_utils.dynfleet.etcd import Etcd, EtcdError, Item
 from ansible.module_utils.dynfleet.release import links
@@ -152,11 +151,6 @@ def describe(unit: Unit) -> dict[str, Any]:
     }
 
 
-def gpu_list(environment: bytes) -> list[str]:
-    """UUIDs in CUDA_VISIBLE_DEVICES."""
-    return [uuid for uuid in variable(environment, "CUDA_VISIBLE_DEVICES").split(",") if uuid]
-
-
 def describe_worker(worker: Worker, gpus: list[Any], found: list[Item]) -> dict[str, Any]:
     """A worker: its unit, its own figures, the marks on it."""
     content = files.read(f"/etc/dynamo/worker-{worker.index}.env") or b""
@@ -164,8 +158,8 @@ def describe_worker(worker: Worker, gpus: list[Any], found: list[Item]) -> dict[
         **describe(worker),
         "index": worker.index,
         "gpus": [{"index": gpu["index"], "uuid": gpu["uuid"]} for gpu in gpus],
-        "held": gpu_list(worker.environ),
-        "wanted": gpu_list(content),
+        "held": units.listed(worker.environ, "CUDA_VISIBLE_DEVICES"),
+        "wanted": units.listed(content, "CUDA_VISIBLE_DEVICES"),
         **row(worker),
         "registered": bool(discovery.at(found, worker.place)),
         "drained": public(worker.drained),

@@ -11,6 +11,7 @@ from ansible.module_utils.dynfleet.verify import units as telling
 
 UNIT_DIRECTORY = "/etc/systemd/system/"
 STARTED = "/run/dynamo-started"
+FINGERPRINTS = "/etc/dynamo/fingerprint"
 
 
 def systemctl(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -45,9 +46,14 @@ def started_with(state: Mapping[str, str]) -> bytes:
     noted = files.read(f"{STARTED}/{state.get('Id')}") or b""
     noted = noted.replace(b"\n", b"\0")
     start = state.get("InvocationID")
-    if start and units.environment(noted, "INVOCATION_ID") == [start]:
+    if start and units.variable(noted, "INVOCATION_ID") == start:
         return noted
     return files.read(f"/proc/{pid}/environ") or b""
+
+
+def wanted(unit: str) -> str | None:
+    """The fingerprint that a unit should run with; None where it has none."""
+    return units.running_fingerprint(files.read(f"{FINGERPRINTS}/{unit}.env") or b"")
 
 
 def running(state: Mapping[str, str]) -> str | None:
@@ -57,7 +63,7 @@ def running(state: Mapping[str, str]) -> str | None:
 
 def held_gpus(state: Mapping[str, str]) -> list[str]:
     """GPUs that the unit's main process was started with."""
-    return units.environment(started_with(state), "CUDA_VISIBLE_DEVICES")
+    return units.listed(started_with(state), "CUDA_VISIBLE_DEVICES")
 
 
 def journal(name: str, lines: int = 15) -> str:

@@ -48,12 +48,20 @@ def fingerprint(parts: Mapping[str, bytes], salt: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def environment(environ: bytes, name: str) -> list[str]:
-    """Comma list in a variable of a process environment (``/proc/PID/environ``)."""
-    for entry in environ.split(b"\0"):
+def variable(environ: bytes, name: str) -> str:
+    """A variable of a process environment, or of an environment file; empty without it.
+
+    environ: entries ended by a zero byte (``/proc/PID/environ``), or lines.
+    """
+    for entry in environ.replace(b"\n", b"\0").split(b"\0"):
         if entry.startswith(name.encode() + b"="):
-            return entry.decode("utf-8", "replace").split("=", 1)[1].split(",")
-    return []
+            return entry.decode("utf-8", "replace").split("=", 1)[1]
+    return ""
+
+
+def listed(environ: bytes, name: str) -> list[str]:
+    """A comma list in a variable of a process environment."""
+    return [item for item in variable(environ, name).split(",") if item]
 
 
 def collide(wanted: Mapping[str, Sequence[str]], held: Mapping[str, Sequence[str]]) -> bool:
@@ -70,11 +78,8 @@ def collide(wanted: Mapping[str, Sequence[str]], held: Mapping[str, Sequence[str
 
 
 def running_fingerprint(environ: bytes) -> str | None:
-    """The fingerprint in a process environment (``/proc/PID/environ``), or None."""
-    for entry in environ.split(b"\0"):
-        if entry.startswith(b"DYNAMO_FINGERPRINT="):
-            return entry.split(b"=", 1)[1].decode("ascii", "replace")
-    return None
+    """The fingerprint in a process environment, or None."""
+    return variable(environ, "DYNAMO_FINGERPRINT") or None
 
 
 def action(active_state: str, have: str | None, want: str | None) -> str:

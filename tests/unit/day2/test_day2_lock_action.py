@@ -52,6 +52,7 @@ def take(folder: Path, endpoint: str, module: str = "") -> tuple[int, str]:
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -30,7 +30,7 @@ def test_batches_are_ansibles(wish: list[Any], hosts: int, sizes: list[int]) -> 
 
 @pytest.mark.parametrize("value", ["", "-1", "many", "10 %", "%"])
 def test_a_batch_is_a_number_or_a_percentage(value: str) -> None:
-    with pytest.raises(ValueError, match="neither a number nor a percentage"):
+    with pytest.raises(ValueError, match="neither a whole number nor a percentage"):
         plan.share(value, 10)
 
 

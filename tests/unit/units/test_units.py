@@ -151,5 +151,5 @@ def test_units_collide_over_what_another_holds(
 
 def test_environment_is_read_by_whole_names() -> None:
     environ = b"XCUDA_VISIBLE_DEVICES=9\0CUDA_VISIBLE_DEVICES=GPU-a,GPU-b\0"
-    assert units.environment(environ, "CUDA_VISIBLE_DEVICES") == ["GPU-a", "GPU-b"]
-    assert units.environment(environ, "NONE") == []
+    assert units.listed(environ, "CUDA_VISIBLE_DEVICES") == ["GPU-a", "GPU-b"]
+    assert units.listed(environ, "NONE") == []

@@ -7,10 +7,11 @@ Hosts of this run say it themselves (unit_status). For a host that is not in it,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from ansible.module_utils.dynfleet.inputs import shares
 
 Row = Mapping[str, Any]
 Hosts = Mapping[str, Mapping[str, Any]]
@@ -46,9 +47,9 @@ def share(value: Any, of: int) -> int:
 
     Raises ValueError for anything else.
     """
-    text = str(value).strip()
-    if not re.fullmatch(r"\d+(\.\d+)?%|\d+", text):
-        raise ValueError(f"{value!r} is neither a number nor a percentage (2, '25%')")
+    if why := shares.share(value):
+        raise ValueError(f"{value!r} {why} (2, '25%')")
+    text = str(value)
     return max(1, int(float(text[:-1]) / 100 * of) if text.endswith("%") else int(text))
 
 

@@ -11,25 +11,10 @@ from ansible.module_utils.dynfleet.day2 import marks
 from ansible.module_utils.dynfleet.verify import client, metrics
 
 PAGE_SECONDS = 5.0
-FINGERPRINTS = "/etc/dynamo/fingerprint"
 
 
 class PlanError(Exception):
     """There is no plan; the message says why."""
-
-
-def fingerprint_wanted(unit: str) -> str | None:
-    """The fingerprint that a unit should run with; None where it has none."""
-    content = files.read(f"{FINGERPRINTS}/{unit}.env") or b""
-    return units.running_fingerprint(content.strip())
-
-
-def variable(environ: bytes, name: str) -> str:
-    """A variable of a process environment, or of an environment file; empty without it."""
-    for entry in environ.replace(b"\n", b"\0").split(b"\0"):
-        if entry.startswith(name.encode() + b"="):
-            return entry.split(b"=", 1)[1].decode("utf-8", "replace")
-    return ""
 
 
 class Unit:
@@ -47,7 +32,7 @@ class Unit:
         self.state = dict(systemd.show([self.name]).get(self.name, {}) if shown is None else shown)
         self.environ = systemd.started_with(self.state)
         self.have = units.running_fingerprint(self.environ)
-        self.want = fingerprint_wanted(self.name)
+        self.want = systemd.wanted(self.name)
 
     @property
     def active(self) -> bool:
@@ -57,7 +42,7 @@ class Unit:
     @property
     def release(self) -> str:
         """Id of the release that the process was started from: its variable names a part of it."""
-        path = variable(self.environ, "DYNAMO_RELEASE")
+        path = units.variable(self.environ, "DYNAMO_RELEASE")
         return path.partition("/releases/")[2].partition("/")[0]
 
     @property
