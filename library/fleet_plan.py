@@ -216,7 +216,8 @@ def main() -> None:
     if plan.problems:
         module.fail_json(msg="Nothing was touched.\n" + "\n".join(plan.problems))
     todo = bool(plan.turns or any(plan.singles.values()))
-    outside = sorted(hosts, key=lambda name: "frontends" in hosts[name]["groups"])
+    # Of the whole fleet: with --tags worker a host of this run shows its workers only.
+    outside = sorted(hosts, key=lambda name: name in elsewhere.health.get("frontends", {}))
     for text in plan.announced:
         module.warn(text)
     module.exit_json(

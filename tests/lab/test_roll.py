@@ -113,6 +113,11 @@ def test_a_worker_that_does_not_start_stops_the_roll_and_the_rerun_does_the_rest
     run = service.play(ROLL, roll_workers="old:0,old:1,old:2,new:3")
     assert run.rc == 2
     assert "dynamo-worker@1.service did not start" in message(run, "worker_service")
+    told = message(run, "ansible.builtin.fail")
+    assert "seen from outside, as a load balancer asks" in told
+    assert ", 0 failed" in told
+    jobs = "ls /root/.ansible_async 2>/dev/null || true"
+    assert [service.ssh(host, jobs) for host in service.ADDRESSES] == ["", "", ""]
     after = invocations()
     moved = {unit for unit in WORKERS if before[unit] != after[unit]}
     assert moved >= {"old: dynamo-worker@0.service"}

@@ -35,8 +35,10 @@ def seen(*outages: list[float]) -> dict[str, Any]:
 
 def told(place: Path, frontends: list[str], outside: dict[str, Any]) -> list[str]:
     """The lines of the report. The restart of the first frontend took from 1000 to 1003."""
-    turn = {"away": [1000.0, 1003.0]}
+    turn = {"restarted": True, "away": [1000.0, 1003.0], "leader": ""}
+    led = {"restarted": True, "away": [990.0, 992.5], "leader": "c2"}
     hosts = {name: {"roll_frontend_turn": turn if name == "c1" else {}} for name in frontends}
+    hosts["c1"]["roll_etcd_turn"] = led
     inventory = {"all": {"children": {"frontends": {"hosts": hosts}}}}
     (place / "hosts.yml").write_text(yaml.safe_dump(inventory))
     play = {
@@ -44,13 +46,13 @@ def told(place: Path, frontends: list[str], outside: dict[str, Any]) -> list[str
         "hosts": "c1",
         "gather_facts": False,
         "vars": {
-            "roll_plan": {"order": [], "singles": {"frontends": ["c1"]}},
+            "roll_plan": {"order": [], "singles": {"etcd": ["c1"], "frontends": ["c1"]}},
             "roll_lock": {"run": "r1", "resumed": False},
             "roll_after": AFTER,
             "roll_before": {"rates": RATES, "requests": 30, "window_seconds": 5},
             "roll_min_requests": 20,
             "roll_refill_seconds": 0,
-            "roll_seen_outside": outside,
+            "roll_probed": outside,
         },
         "tasks": [
             {
@@ -99,6 +101,8 @@ def test_an_outage_that_was_not_announced_is_named(
     first = "40 asked, 3 failed (refused 2, 404 1), longest gap 2.5 s"
     assert f"seen from outside, as a load balancer asks: {first}" in lines
     assert f"  {URL}: 40 asked, 0 failed" in lines
+    assert "c1 etcd restarted, out 2.5 s, c2 leads" in lines
+    assert "c1 frontend restarted, out 3.0 s" in lines
     down = [line for line in lines if line.startswith("THE SERVICE WAS DOWN")]
     assert bool(down) is not announced
     assert all(line.endswith("for 2.5 s") and "1970-01-01T00:1" in line for line in down)
