@@ -55,7 +55,7 @@ lint: .venv/tested ## ansible-lint (production), yamllint, ruff, mypy
 
 .PHONY: unit
 unit: .venv/tested ## Tests that need no host
-	pytest -m "not lab" tests
+	pytest -m "not lab" -n auto --dist loadfile tests
 
 .PHONY: molecule
 molecule: root .venv/tested ## Role scenarios on lab hosts

@@ -48,20 +48,20 @@ def fingerprint(parts: Mapping[str, bytes], salt: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def variable(environ: bytes, name: str) -> str:
-    """A variable of a process environment, or of an environment file; empty without it.
+def variable(environ: bytes, name: str) -> str | None:
+    """A variable of a process environment, or of an environment file; None without it.
 
     environ: entries ended by a zero byte (``/proc/PID/environ``), or lines.
     """
     for entry in environ.replace(b"\n", b"\0").split(b"\0"):
         if entry.startswith(name.encode() + b"="):
             return entry.decode("utf-8", "replace").split("=", 1)[1]
-    return ""
+    return None
 
 
 def listed(environ: bytes, name: str) -> list[str]:
     """A comma list in a variable of a process environment."""
-    return [item for item in variable(environ, name).split(",") if item]
+    return [item for item in (variable(environ, name) or "").split(",") if item]
 
 
 def collide(wanted: Mapping[str, Sequence[str]], held: Mapping[str, Sequence[str]]) -> bool:
@@ -79,7 +79,7 @@ def collide(wanted: Mapping[str, Sequence[str]], held: Mapping[str, Sequence[str
 
 def running_fingerprint(environ: bytes) -> str | None:
     """The fingerprint in a process environment, or None."""
-    return variable(environ, "DYNAMO_FINGERPRINT") or None
+    return variable(environ, "DYNAMO_FINGERPRINT")
 
 
 def action(active_state: str, have: str | None, want: str | None) -> str:

@@ -42,7 +42,7 @@ class Unit:
     @property
     def release(self) -> str:
         """Id of the release that the process was started from: its variable names a part of it."""
-        path = units.variable(self.environ, "DYNAMO_RELEASE")
+        path = units.variable(self.environ, "DYNAMO_RELEASE") or ""
         return path.partition("/releases/")[2].partition("/")[0]
 
     @property
