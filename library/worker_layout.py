@@ -196,10 +196,10 @@ table:
   returned: success
 notes:
   description: Idle GPUs with their reasons, and warnings, in sentences (part of
-    RV(plan.explanation)).
+    RV(plan.explanation)); without a plan, the warnings.
   type: list
   elements: str
-  returned: success
+  returned: always
 picture:
   description: The plan as an SVG document.
   type: str
@@ -265,6 +265,7 @@ def main() -> None:
         module.fail_json(
             msg=f"{host}: no plan. " + "; ".join(refusal.violations),
             violations=refusal.violations,
+            notes=[f"Warning: {known}." for known in refusal.known],
         )
     except (Unreadable, ValueError) as error:
         module.fail_json(msg=f"{host}: no plan. {error}", violations=[str(error)])

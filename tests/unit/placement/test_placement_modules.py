@@ -52,6 +52,14 @@ def test_refusal(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["violations"] == ["8 usable GPUs, placement_group_size is 9"]
 
 
+def test_a_refusal_tells_what_should_be_known_besides(capsys: pytest.CaptureFixture[str]) -> None:
+    topology = json.loads(BRIDGED.read_text())
+    topology["problems"] = [{"code": "lost", "message": "GPU 8 has fallen off the bus."}]
+    answer = run("worker_layout", capsys, topology=topology, host="gpu1", group_size=9)
+    assert answer["violations"] == ["8 usable GPUs, placement_group_size is 9"]
+    assert "Warning: GPU 8 has fallen off the bus." in answer["notes"]
+
+
 def test_wrong_facts_and_wrong_size(capsys: pytest.CaptureFixture[str]) -> None:
     topology = json.loads(BRIDGED.read_text())
     answer = run("worker_layout", capsys, topology=topology, host="gpu1", group_size=0)

@@ -18,10 +18,13 @@ from ansible.module_utils.dynfleet.topology.pcie import FROM_SYSFS
 
 
 class Refusal(Exception):
-    """The host cannot be placed as wished; `violations` holds every reason."""
+    """The host cannot be placed as wished.
 
-    def __init__(self, host: str, violations: Sequence[str]) -> None:
-        self.violations = list(violations)
+    violations: every reason. known: what should be known besides, as the warnings of a plan.
+    """
+
+    def __init__(self, host: str, violations: Sequence[str], known: Sequence[str] = ()) -> None:
+        self.violations, self.known = list(violations), list(known)
         super().__init__(f"{host}: " + "; ".join(self.violations))
 
 
@@ -49,7 +52,7 @@ def make_plan(topology: dict[str, Any], wishes: Wishes, host: str) -> dict[str, 
     workers = make_workers(chosen, wishes)
     violations += limits.broken(chosen, workers, wishes)
     if violations:
-        raise Refusal(host, violations)
+        raise Refusal(host, violations, warnings(chosen, workers))
     naive = tuple(
         tuple(range(first, first + size)) for first in range(0, len(fit) - size + 1, size)
     )
