@@ -95,10 +95,13 @@ def sweep(fleet: Fleet, points: int, seed: int) -> list[Point]:
     dice = random.Random(seed)  # noqa: S311
     seen = []
     for number in range(1, points + 1):
-        fresh(fleet)
         point = Point()
-        for _ in range(2 if number % 3 == 0 else 1):
-            point.kills.append(kill_after(fleet, dice.uniform(1, whole)))
+        # A run that ended before its moment came is no point.
+        while not point.kills:
+            fresh(fleet)
+            point.kills = list(filter(None, [kill_after(fleet, dice.uniform(1, whole))]))
+        if number % 3 == 0:
+            point.kills.append(kill_after(fleet, dice.uniform(1, whole / 2)))
         converge(fleet, point)
         seen.append(point)
         kills = "; then ".join(kill or "it had ended" for kill in point.kills)
