@@ -4,8 +4,8 @@ A point is a line of the output of a roll that has its lock, and a moment before
 within a second, or anywhere in a task that takes longer. Which ones are taken is drawn by a seed.
 Killed is, with SIGKILL, one of (drills.victims):
 
-controller  the whole process group and the ssh connections of this lab; what runs on the hosts goes
-            on, as it would after a controller's power failed.
+controller  the run with all that it started, and the ssh connections of this lab; what runs on the
+            hosts goes on, as it would after a controller's power failed.
 modules     the modules on the hosts, as the kernel does when memory runs out; points are then in
             tasks that restart something.
 

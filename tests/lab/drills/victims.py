@@ -40,10 +40,23 @@ def connections(fleet: Fleet) -> list[int]:
     return found
 
 
+def descendants(root: int) -> list[int]:
+    """Processes below a process: Ansible's own workers have sessions of their own."""
+    below: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError):
+                parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                below.setdefault(int(parent), []).append(int(entry.name))
+    found = list(below.get(root, ()))
+    for number in found:
+        found += below.get(number, ())
+    return found
+
+
 def controller(fleet: Fleet, process: subprocess.Popen[Any]) -> None:
-    """Kill a run in a process group of its own, and its connections to the hosts."""
-    os.killpg(process.pid, signal.SIGKILL)
-    for number in connections(fleet):
+    """Kill a run, all that it has started, and its connections to the hosts."""
+    for number in (process.pid, *descendants(process.pid), *connections(fleet)):
         with suppress(ProcessLookupError):  # one may have ended with the other
             os.kill(number, signal.SIGKILL)
 
