@@ -1,9 +1,9 @@
 """The first deploy, killed at random moments: python -m drills.first_deploy --points 20
 
 For each point the lab's hosts are made anew, site.yml is killed (with all that it started and the
-ssh connections, with SIGKILL) at a moment drawn by a seed from the time that a whole one takes, every
-third one a second time; what runs on the hosts goes on. Then site.yml has to succeed, verify.yml to
-pass, and another site.yml to change nothing. Takes the lab away at the end.
+ssh connections, with SIGKILL) at a moment drawn by a seed from the time that a whole one takes,
+every third one a second time; what runs on the hosts goes on. Then site.yml has to succeed,
+verify.yml to pass, and another site.yml to change nothing. Takes the lab away at the end.
 """
 
 from __future__ import annotations
