@@ -78,6 +78,12 @@ def left_behind() -> str:
     )
 
 
+def jobs() -> list[str]:
+    """Job files of probes on each host: a roll that is killed leaves one."""
+    command = "ls /root/.ansible_async 2>/dev/null || true"
+    return [service.ssh(host, command) for host in service.ADDRESSES]
+
+
 def outside(run: service.Run) -> dict[str, Any]:
     """What the probe of a roll saw."""
     results = [result for _, result in run.results("ansible.builtin.async_status")]
@@ -107,22 +113,23 @@ def test_a_changed_setting_rolls_what_it_concerns_and_loses_no_request(tmp_path:
 
 
 def test_a_worker_that_does_not_start_stops_the_roll_and_the_rerun_does_the_rest() -> None:
-    before = invocations()
+    before, left = invocations(), jobs()
     service.ssh("old", f"printf '[Service]\\nExecStartPre=/bin/false\\n' >{UNIT}")
     service.ssh("old", "systemctl daemon-reload")
-    run = service.play(ROLL, roll_workers="old:0,old:1,old:2,new:3")
+    try:
+        run = service.play(ROLL, roll_workers="old:0,old:1,old:2,new:3")
+    finally:
+        service.ssh("old", f"rm {UNIT}; systemctl daemon-reload")
     assert run.rc == 2
     assert "dynamo-worker@1.service did not start" in message(run, "worker_service")
     told = message(run, "ansible.builtin.fail")
     assert "seen from outside, as a load balancer asks" in told
     assert ", 0 failed" in told
-    jobs = "ls /root/.ansible_async 2>/dev/null || true"
-    assert [service.ssh(host, jobs) for host in service.ADDRESSES] == ["", "", ""]
+    assert jobs() == left
     after = invocations()
     moved = {unit for unit in WORKERS if before[unit] != after[unit]}
     assert moved >= {"old: dynamo-worker@0.service"}
     assert not moved & {"old: dynamo-worker@2.service", "new: dynamo-worker@3.service"}
-    service.ssh("old", f"rm {UNIT}; systemctl daemon-reload")
     again = service.play(ROLL, roll_workers="old:0,old:1,old:2,new:3")
     assert again.rc == 0, again.output
     last = invocations()
