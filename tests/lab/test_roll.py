@@ -32,7 +32,7 @@ def load(place: Path) -> Iterator[dict[str, Any]]:
         clients = subprocess.Popen(
             [
                 *(sys.executable, service.PROJECT / "tools/load", "--model", "lab", "--words"),
-                *("--streams", "12", "--tokens", "100", "900", *FRONTENDS),
+                *("--streams", "6", "--tokens", "100", "900", *FRONTENDS),
             ],
             stdout=subprocess.PIPE,
             stderr=errors,
