@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,12 +195,13 @@ def test_killed_worker_is_named_until_it_is_back(verify: Verify) -> None:
 
 def test_a_worker_that_keeps_ending_with_exit_code_0_is_named(verify: Verify) -> None:
     host, unit = "new", "dynamo-worker@3.service"
-    service.ssh(host, f"systemctl restart {unit}")  # counts from here
+    service.ssh(host, f"systemctl restart {unit}")
     for _ in range(3):
         pid = service.ssh(host, f"systemctl show -P MainPID {unit}").strip()
         service.ssh(host, f"kill -TERM {pid}")
         service.wait_active(host, unit, other_than=pid)
-    said = "restarted 3 times in 10 min by systemd, the last time after exit code 0"
+    # Earlier tests may have killed it too, minutes ago.
+    said = re.compile(r"restarted [3-9] times in 10 min by systemd, the last time after exit code 0")
     try:
         seen = verify()
         status = service.play("playbooks/status.yml")
@@ -207,8 +209,8 @@ def test_a_worker_that_keeps_ending_with_exit_code_0_is_named(verify: Verify) ->
         service.ssh(host, f"systemctl restart {unit}")
     (finding,) = seen.report["findings"]
     assert (finding["host"], finding["unit"], finding["check"]) == (host, unit, "flapping")
-    assert finding["seen"] == said
-    assert said in status.output
+    assert said.fullmatch(finding["seen"])
+    assert said.search(status.output)
 
 
 def test_unreachable_host_is_a_finding_and_the_rest_is_looked_at(
