@@ -42,12 +42,12 @@ PLAY = f"""- hosts: localhost
   vars:
     ansible_python_interpreter: {PYTHON}
 """
-# A stand-in for unattended upgrades: it holds the lock as they do, for some seconds.
+# A stand-in for unattended upgrades: it holds the lock as they do.
 HOLDER = """import fcntl, sys, time
 held = open(sys.argv[1], "w")
 fcntl.lockf(held, fcntl.LOCK_EX)
 print(flush=True)
-time.sleep(float(sys.argv[2]))
+time.sleep(600)
 """
 
 
@@ -80,16 +80,19 @@ def installed(host: Path) -> bool:
     return f"Package: {PACKAGE}\n" in (host / "dpkg" / "status").read_text()
 
 
-def install(host: Path, held: float, seconds: int, *more: str) -> tuple[int, str, int]:
-    """Install while the lock is held for some seconds; exit code, output, and the holder's id."""
+def install(host: Path, seconds: int, *more: str, given_back: bool = False) -> tuple[int, str, int]:
+    """Install while the lock is held; exit code, output, and the holder's id.
+
+    given_back: as soon as it is said that somebody waits for it.
+    """
     lock = str(host / "dpkg" / "lock-frontend")
     with subprocess.Popen(
-        [sys.executable, str(host / "unattended-upgrade"), lock, str(held)], stdout=subprocess.PIPE
+        [sys.executable, str(host / "unattended-upgrade"), lock], stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         play = f"{Path(sys.executable).parent}/ansible-playbook {host}/play.yml {' '.join(more)}"
-        done = subprocess.run(
+        with subprocess.Popen(
             [
                 *("unshare", "--mount", "sh", "-ec"),
                 f"mount --bind {host}/dpkg /var/lib/dpkg; "
@@ -101,17 +104,22 @@ def install(host: Path, held: float, seconds: int, *more: str) -> tuple[int, str
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                 "ANSIBLE_LOCALHOST_WARNING": "false",
             },
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=300,
-        )
+        ) as run:
+            assert run.stdout is not None
+            said = []
+            for line in run.stdout:
+                said.append(line)
+                if given_back and "apt waits" in line:
+                    holder.kill()
         holder.kill()
-    return done.returncode, " ".join((done.stdout + done.stderr).split()), holder.pid
+    return run.returncode, " ".join("".join(said).split()), holder.pid
 
 
 def test_lock_that_is_given_back_is_waited_for(host: Path) -> None:
-    code, said, pid = install(host, 15, 120)
+    code, said, pid = install(host, 120, given_back=True)
     assert code == 0, said
     wait = (
         f"localhost: apt waits for unattended-upgrade (pid {pid}), which holds /var/lib/dpkg/lock"
@@ -122,7 +130,7 @@ def test_lock_that_is_given_back_is_waited_for(host: Path) -> None:
 
 
 def test_lock_that_is_kept_is_told_with_its_holder(host: Path) -> None:
-    code, said, pid = install(host, 200, 3)
+    code, said, pid = install(host, 3)
     assert code != 0
     assert "apt stayed locked for the 3 s allowed (dynamo_apt_lock_seconds), by una" in said
     assert f"unattended-upgrade (pid {pid}), which holds /var/lib/dpkg/lock-frontend" in said
@@ -131,7 +139,7 @@ def test_lock_that_is_kept_is_told_with_its_holder(host: Path) -> None:
 
 def test_check_mode_does_not_wait(host: Path) -> None:
     """It makes nothing of the lists either: the package is not known yet."""
-    code, said, _ = install(host, 200, 100, "--check")
+    code, said, _ = install(host, 100, "--check")
     assert code != 0
     assert f"No package matching '{PACKAGE}' is available" in said
     assert "apt waits" not in said
