@@ -153,13 +153,13 @@ def describe(unit: Unit) -> dict[str, Any]:
 
 def describe_worker(worker: Worker, gpus: list[Any], found: list[Item]) -> dict[str, Any]:
     """A worker: its unit, its own figures, the marks on it."""
-    content = files.read(f"/etc/dynamo/worker-{worker.index}.env") or b""
+    wanted = units.from_file(files.read(f"/etc/dynamo/worker-{worker.index}.env") or b"")
     return {
         **describe(worker),
         "index": worker.index,
         "gpus": [{"index": gpu["index"], "uuid": gpu["uuid"]} for gpu in gpus],
         "held": units.listed(worker.environ, "CUDA_VISIBLE_DEVICES"),
-        "wanted": units.listed(content, "CUDA_VISIBLE_DEVICES"),
+        "wanted": units.listed(wanted, "CUDA_VISIBLE_DEVICES"),
         **row(worker),
         "registered": bool(discovery.at(found, worker.place)),
         "drained": public(worker.drained),

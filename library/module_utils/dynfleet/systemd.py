@@ -43,8 +43,7 @@ def started_with(state: Mapping[str, str]) -> bytes:
     pid = int(state.get("MainPID") or 0)
     if pid == 0:
         return b""
-    noted = files.read(f"{STARTED}/{state.get('Id')}") or b""
-    noted = noted.replace(b"\n", b"\0")
+    noted = units.from_file(files.read(f"{STARTED}/{state.get('Id')}") or b"")
     start = state.get("InvocationID")
     if start and units.variable(noted, "INVOCATION_ID") == start:
         return noted
@@ -53,7 +52,8 @@ def started_with(state: Mapping[str, str]) -> bytes:
 
 def wanted(unit: str) -> str | None:
     """The fingerprint that a unit should run with; None where it has none."""
-    return units.running_fingerprint(files.read(f"{FINGERPRINTS}/{unit}.env") or b"")
+    content = files.read(f"{FINGERPRINTS}/{unit}.env") or b""
+    return units.running_fingerprint(units.from_file(content))
 
 
 def running(state: Mapping[str, str]) -> str | None:

@@ -49,14 +49,16 @@ def fingerprint(parts: Mapping[str, bytes], salt: str) -> str:
 
 
 def variable(environ: bytes, name: str) -> str | None:
-    """A variable of a process environment, or of an environment file; None without it.
-
-    environ: entries ended by a zero byte (``/proc/PID/environ``), or lines.
-    """
-    for entry in environ.replace(b"\n", b"\0").split(b"\0"):
+    """A variable of a process environment (``/proc/PID/environ``); None without it."""
+    for entry in environ.split(b"\0"):
         if entry.startswith(name.encode() + b"="):
             return entry.decode("utf-8", "replace").split("=", 1)[1]
     return None
+
+
+def from_file(content: bytes) -> bytes:
+    """An environment file, a variable a line, as a process environment."""
+    return content.replace(b"\n", b"\0")
 
 
 def listed(environ: bytes, name: str) -> list[str]:

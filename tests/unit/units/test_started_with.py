@@ -98,7 +98,7 @@ def test_what_a_unit_does_not_have_is_not_noted(record: Path) -> None:
     assert noted == b"INVOCATION_ID=0123abcd\nDYNAMO_FINGERPRINT=aa\n"
     assert Path(systemd.STARTED, NAME).stat().st_mode & 0o777 == 0o644
     assert [path.name for path in Path(systemd.STARTED).iterdir()] == [NAME]
-    assert units.listed(noted, "CUDA_VISIBLE_DEVICES") == []
+    assert units.listed(units.from_file(noted), "CUDA_VISIBLE_DEVICES") == []
 
 
 @pytest.mark.parametrize(

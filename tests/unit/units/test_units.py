@@ -81,6 +81,8 @@ def test_fingerprint_tells_states_apart(parts: dict[str, bytes], salt: str) -> N
         (b"DYNAMO_FINGERPRINT=\0", ""),
         (b"X=DYNAMO_FINGERPRINT=aa\0", None),
         (b"DYNAMO_FINGERPRINTS=aa\0", None),
+        # A line of another variable's value.
+        (b"X=1\nDYNAMO_FINGERPRINT=aa\0", None),
         (b"DYNAMO_FINGERPRINT=\xff\0", "\ufffd"),
     ],
 )
