@@ -33,12 +33,19 @@ def seen(*outages: list[float]) -> dict[str, Any]:
     }
 
 
-def told(place: Path, frontends: list[str], outside: dict[str, Any]) -> list[str]:
-    """The lines of the report. The restart of the first frontend took from 1000 to 1003."""
+def told(
+    place: Path, frontends: list[str], outside: dict[str, Any], failed: dict[str, Any] | None = None
+) -> list[str]:
+    """The lines of the report. The restart of the first frontend took from 1000 to 1003.
+
+    failed: how a turn before that ended; the lines are those of the failure.
+    """
     turn = {"restarted": True, "away": [1000.0, 1003.0], "leader": ""}
     led = {"restarted": True, "away": [990.0, 992.5], "leader": "c2"}
     hosts = {name: {"roll_frontend_turn": turn if name == "c1" else {}} for name in frontends}
     hosts["c1"]["roll_etcd_turn"] = led
+    if failed:
+        del hosts["c1"]["roll_frontend_turn"]
     inventory = {"all": {"children": {"frontends": {"hosts": hosts}}}}
     (place / "hosts.yml").write_text(yaml.safe_dump(inventory))
     play = {
@@ -53,13 +60,15 @@ def told(place: Path, frontends: list[str], outside: dict[str, Any]) -> list[str
             "roll_min_requests": 20,
             "roll_refill_seconds": 0,
             "roll_probed": outside,
+            "roll_ended": failed or {},
         },
         "tasks": [
             {
                 "name": "Tell",
                 "ansible.builtin.debug": {
                     "msg": "{{ lookup('ansible.builtin.template', '"
-                    + str(ROOT / "playbooks/templates/roll.txt.j2")
+                    + str(ROOT / "playbooks/templates" / ("failure" if failed else "roll"))
+                    + ".txt.j2"
                     + "') | trim }}"
                 },
             }
@@ -111,3 +120,11 @@ def test_an_outage_that_was_not_announced_is_named(
 
 def test_a_probe_that_gave_no_answer_is_said(tmp_path: Path) -> None:
     assert "seen from outside: nothing, the probe gave no answer" in told(tmp_path, ["c1"], {})
+
+
+def test_a_roll_that_failed_before_the_frontends_tells_what_was_seen(tmp_path: Path) -> None:
+    outside = {"service": seen([1000.0, 1002.5]), "frontends": {URL: seen()}}
+    lines = told(tmp_path, ["c1"], outside, {"msg": "did not start", "seconds": 12})
+    assert lines[0] == "did not start"
+    assert any(line.startswith("seen from outside, as a load balancer asks: 40") for line in lines)
+    assert any(line.startswith("THE SERVICE WAS DOWN") for line in lines)
